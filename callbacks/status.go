@@ -1,0 +1,178 @@
+package callbacks
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sluicehq/sluice/delivery"
+)
+
+// words maps the provider's message statuses to events. The set is open:
+// Twilio adds to it without notice.
+var words = map[string]delivery.EventType{
+	// All four say that the provider has the message and no more.
+	"accepted":  delivery.EventQueued,
+	"scheduled": delivery.EventQueued,
+	"queued":    delivery.EventQueued,
+	"sending":   delivery.EventQueued,
+
+	"sent": delivery.EventSent,
+	// Some part arrived. It is not the last word: delivered or undelivered may
+	// follow, and delivered would end the job too early.
+	"partially_delivered": delivery.EventSent,
+
+	"delivered":   delivery.EventDelivered,
+	"read":        delivery.EventRead,
+	"undelivered": delivery.EventUndelivered,
+	"failed":      delivery.EventFailed,
+	"canceled":    delivery.EventCanceled,
+}
+
+// sidPattern is wider than the SM and MM sids of today, and narrow enough to
+// stand in ids.
+var sidPattern = regexp.MustCompile(`^[A-Z]{2}[0-9A-Za-z]{1,62}$`)
+
+// maxMessage bounds an error text, in bytes; some are relayed from WhatsApp.
+const maxMessage = 500
+
+var errSID = errors.New("MessageSid is missing or not a sid")
+
+// status is a parsed status callback.
+type status struct {
+	word string // the provider's, lower case
+	sid  string
+	from string // our sender
+	to   string // the customer
+	err  *delivery.Error
+}
+
+// parseStatus reads a status form. Addresses that are none are left out: the
+// event is about the message, which the sid names.
+func parseStatus(form url.Values) (status, error) {
+	s := status{
+		word: strings.ToLower(cmp.Or(form.Get("MessageStatus"), form.Get("SmsStatus"))),
+		sid:  cmp.Or(form.Get("MessageSid"), form.Get("SmsSid")),
+		err:  parseError(form),
+	}
+	if s.word == "" {
+		return status{}, errors.New("MessageStatus is missing")
+	}
+	if !sidPattern.MatchString(s.sid) {
+		return status{}, errSID
+	}
+	if from := form.Get("From"); delivery.ValidPhone(from) {
+		s.from = from
+	}
+	if to := form.Get("To"); delivery.ValidCustomer(to) {
+		s.to = to
+	}
+	return s, nil
+}
+
+func parseError(form url.Values) *delivery.Error {
+	code, err := strconv.Atoi(form.Get("ErrorCode"))
+	if err != nil || code < 0 {
+		code = 0
+	}
+	message := cmp.Or(form.Get("ErrorMessage"), form.Get("ChannelStatusMessage"))
+	if code == 0 && message == "" {
+		return nil
+	}
+	return &delivery.Error{Code: code, Message: shorten(message)}
+}
+
+func shorten(text string) string {
+	text = strings.ToValidUTF8(text, "�")
+	if len(text) <= maxMessage {
+		return text
+	}
+	end := maxMessage
+	for !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "…"
+}
+
+// event is what the callback tells of an attempt; the job is empty as long as
+// nobody knows whose message it is. It reports false for a word it does not
+// know.
+//
+// The id is made of all that tells one change from another, so an exact
+// repetition has the same. The mark of an unknown job keeps the event without
+// one from taking the place of a later telling that names it.
+func (s status) event(job string, attempt int, at time.Time) (delivery.Event, bool) {
+	t, known := words[s.word]
+	if !known {
+		return delivery.Event{}, false
+	}
+	e := delivery.Event{
+		Type: t, At: at.UTC(), Job: job, Attempt: attempt, From: s.from, To: s.to,
+		SID: s.sid, Status: t.Status(), Error: s.err,
+	}
+	code := 0
+	if s.err != nil {
+		code = s.err.Code
+	}
+	e.ID = fmt.Sprintf("cb:%s:%s:%d", s.sid, s.word, code)
+	if job == "" {
+		e.ID += ":unresolved"
+	}
+	return e, true
+}
+
+// attemptStatus serves /twilio/status/{job}/{attempt}.
+func (h *Handler) attemptStatus(r *http.Request, form url.Values) reply {
+	job := r.PathValue("job")
+	attempt, err := strconv.Atoi(r.PathValue("attempt"))
+	if err != nil || attempt < 1 || !delivery.ValidID(job) {
+		return malformed
+	}
+	s, err := parseStatus(form)
+	if err != nil {
+		h.logger.Warn("status callback not understood", "job", job, "error", err)
+		return malformed
+	}
+	return h.told(r, s, job, attempt)
+}
+
+// status serves /twilio/status.
+func (h *Handler) status(r *http.Request, form url.Values) reply {
+	s, err := parseStatus(form)
+	if err != nil {
+		h.logger.Warn("status callback not understood", "error", err)
+		return malformed
+	}
+	job, attempt, ok, err := h.resolver.BySID(r.Context(), s.sid)
+	if err != nil {
+		// To store what was told matters more than to know whose it is: the
+		// ledger keeps the event until the sid is known.
+		h.logger.Warn("status callback stored without its job", "sid", s.sid, "error", err)
+	}
+	if err != nil || !ok {
+		job, attempt = "", 0
+	}
+	return h.told(r, s, job, attempt)
+}
+
+// told stores what a status callback tells.
+func (h *Handler) told(r *http.Request, s status, job string, attempt int) reply {
+	event, known := s.event(job, attempt, h.now())
+	if !known {
+		h.logger.Warn("status callback ignored: its status is not known to this version", "status", shorten(s.word), "sid", s.sid)
+		return taken(resultIgnored)
+	}
+	result, err := h.store(r.Context(), event)
+	if err != nil {
+		h.logger.Error("status callback not stored; the provider will repeat it", "sid", s.sid, "error", err)
+		return failed
+	}
+	return taken(result)
+}

@@ -1,0 +1,149 @@
+package callbacks_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluicehq/sluice/callbacks"
+	"github.com/sluicehq/sluice/delivery"
+)
+
+func TestRepetitionIsOneEvent(t *testing.T) {
+	t.Parallel()
+	for _, route := range routes {
+		s := newSite(t, nil)
+		first, answer := s.call(t, route, formFor(route))
+		second, again := s.call(t, route, formFor(route))
+		require.Equal(t, first, second)
+		require.Equal(t, answer, again)
+		require.Len(t, s.journal.all(), 1, route)
+		require.Contains(t, s.observed()[1], " repeated")
+	}
+}
+
+// Replicas do not share what they remember; the event's id does the rest.
+func TestRepetitionElsewhereHasTheSameID(t *testing.T) {
+	t.Parallel()
+	for _, route := range routes {
+		a, b := newSite(t, nil), newSite(t, nil)
+		a.call(t, route, formFor(route))
+		b.call(t, route, formFor(route))
+		require.Equal(t, a.journal.all(), b.journal.all())
+	}
+}
+
+func TestDifferentChangesAreDifferentEvents(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	s.call(t, path, statusForm("queued"))
+	s.call(t, path, statusForm("sending"))
+	s.call(t, path, statusForm("undelivered", "ErrorCode", "63016"))
+	s.call(t, path, statusForm("undelivered", "ErrorCode", "63018"))
+	s.call(t, path, statusForm("sent", "MessageSid", strings.Replace(sid, "SM", "MM", 1)))
+	s.call(t, path, statusForm("sent"))
+	ids := map[string]bool{}
+	for _, event := range s.journal.all() {
+		ids[event.ID] = true
+	}
+	require.Len(t, ids, 6)
+}
+
+func TestForgottenRepetitionIsWrittenAgain(t *testing.T) {
+	t.Parallel()
+	journal := &journal{}
+	h := callbacks.New(callbacks.Config{PublicURL: publicURL, Verifier: verdict(func(string, url.Values, []byte) bool { return true }), Log: journal})
+	tell := func(n int) {
+		form := statusForm("sent", "MessageSid", fmt.Sprintf("SM%032x", n))
+		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(form.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("X-Twilio-Signature", "x")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		require.Equal(t, http.StatusNoContent, w.Code)
+	}
+	const most = 8192
+	for n := range most {
+		tell(n)
+	}
+	tell(0)
+	require.Len(t, journal.all(), most, "the last ones are remembered")
+	tell(most) // pushes out the oldest
+	tell(0)
+	require.Len(t, journal.all(), most+2)
+	tell(2)
+	require.Len(t, journal.all(), most+2, "only the oldest was pushed out")
+}
+
+func TestNotStoredIsNotAnswered(t *testing.T) {
+	t.Parallel()
+	for _, route := range routes {
+		s := newSite(t, nil)
+		s.journal.err = errors.New("log does not answer")
+		code, text := s.call(t, route, formFor(route))
+		require.Equal(t, http.StatusServiceUnavailable, code)
+		require.Empty(t, text)
+		require.Contains(t, s.observed()[0], " failed")
+
+		s.journal.err = nil
+		code, _ = s.call(t, route, formFor(route))
+		require.Less(t, code, 300, "what failed is not taken for a repetition")
+		require.Len(t, s.journal.all(), 1)
+	}
+}
+
+// answers notes when the first byte of an answer is written.
+type answers struct {
+	*httptest.ResponseRecorder
+	given *bool
+}
+
+func (a answers) WriteHeader(code int) { *a.given = true; a.ResponseRecorder.WriteHeader(code) }
+
+func (a answers) Write(p []byte) (int, error) { *a.given = true; return a.ResponseRecorder.Write(p) }
+
+func TestStoredBeforeAnswered(t *testing.T) {
+	t.Parallel()
+	for _, route := range routes {
+		given := false
+		journal := &journal{before: func() { require.False(t, given) }}
+		h := callbacks.New(callbacks.Config{
+			PublicURL: publicURL, Verifier: tokens{account: token}, Log: journal,
+			Resolver: resolver(func(string) (string, int, bool, error) { return "", 0, false, nil }),
+		})
+		form := formFor(route)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // the provider hung up: what it told is stored all the same
+		r := httptest.NewRequest(http.MethodPost, route, strings.NewReader(form.Encode())).WithContext(ctx)
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("X-Twilio-Signature", sign(token, publicURL+route, form))
+		h.ServeHTTP(answers{httptest.NewRecorder(), &given}, r)
+		require.True(t, given)
+		require.Len(t, journal.all(), 1)
+	}
+}
+
+// strict is a log that wants a deadline and a living context.
+type strict struct{ t *testing.T }
+
+func (s strict) Append(ctx context.Context, _ delivery.Event) error {
+	deadline, ok := ctx.Deadline()
+	require.True(s.t, ok)
+	require.Less(s.t, time.Until(deadline), 15*time.Second, "below what the provider waits")
+	return ctx.Err()
+}
+
+func TestAppendHasItsOwnDeadline(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(cfg *callbacks.Config) { cfg.Log = strict{t} })
+	code, _ := s.call(t, path, statusForm("sent"))
+	require.Equal(t, http.StatusNoContent, code)
+}

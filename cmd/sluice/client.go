@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// apiClient talks to a running API on behalf of the commands.
+type apiClient struct {
+	base, key string
+	http      *http.Client
+}
+
+func (p *program) api() (*apiClient, error) {
+	c := &apiClient{base: "http://127.0.0.1:8080", key: p.env["SLUICE_API_KEY"], http: &http.Client{Timeout: 60 * time.Second}}
+	if base := p.env["SLUICE_API_URL"]; base != "" {
+		c.base = strings.TrimRight(base, "/")
+	}
+	return c, nil
+}
+
+// apiProblem is an error as the API tells it.
+type apiProblem struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Field   string `json:"field"`
+}
+
+func (e *apiProblem) Error() string {
+	if e.Field != "" {
+		return e.Field + ": " + e.Message
+	}
+	return e.Message
+}
+
+// call sends one request and decodes the answer into out, unless out is nil.
+func (c *apiClient) call(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		data, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return fmt.Errorf("SLUICE_API_URL: %w", err)
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.key != "" {
+		req.Header.Set("Authorization", "Bearer "+c.key)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("the API at %s does not answer: %w (see that `sluice up` or `sluice api` runs; SLUICE_API_URL)", c.base, err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
+	if err != nil {
+		return fmt.Errorf("answer of the API: %w", err)
+	}
+	if resp.StatusCode >= 300 {
+		return problem(resp, data)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(data, out); err != nil {
+		return fmt.Errorf("answer of the API at %s is not what this version knows: %w", c.base, err)
+	}
+	return nil
+}
+
+func problem(resp *http.Response, data []byte) error {
+	var answer struct{ Error apiProblem }
+	if json.Unmarshal(data, &answer) != nil || answer.Error.Message == "" {
+		return fmt.Errorf("the API answered %s", resp.Status)
+	}
+	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
+		return errors.Join(&answer.Error, errors.New("set SLUICE_API_KEY"))
+	}
+	return &answer.Error
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/spf13/pflag"
+)
+
+// environment is where settings may come from besides flags.
+type environment map[string]string
+
+func newEnvironment(pairs []string) environment {
+	env := environment{}
+	for _, pair := range pairs {
+		name, value, _ := strings.Cut(pair, "=")
+		env[name] = value
+	}
+	return env
+}
+
+// addFlags gives every setting its flag. The values are read by load.
+func addFlags(flags *pflag.FlagSet) {
+	defaults := defaultConfig()
+	flags.String("config", "", "settings file (YAML, keys as in `nats_url: …`)")
+	for _, s := range defaults.settings() {
+		usage := s.usage + " [" + s.env() + "]"
+		if text := s.text(); text != "" {
+			usage += " (" + text + ")"
+		}
+		flags.String(s.flag(), "", usage)
+	}
+}
+
+// load reads settings: defaults, then the file, then the environment, then the
+// flags given. Unknown keys of the file are errors, unknown SLUICE_ variables
+// are returned as warnings.
+func load(flags *pflag.FlagSet, env environment) (cfg Config, warnings []string, err error) {
+	cfg = defaultConfig()
+	file, err := readFile(flags)
+	if err != nil {
+		return cfg, nil, err
+	}
+	known := map[string]bool{"SLUICE_API_URL": true, "SLUICE_API_KEY": true}
+	for _, s := range cfg.settings() {
+		known[s.env()], known[s.env()+"_FILE"] = true, true
+		if value, ok := file[s.name]; ok {
+			if err := s.set(value); err != nil {
+				return cfg, nil, fmt.Errorf("%s in %s: %w", s.name, flags.Lookup("config").Value, err)
+			}
+			delete(file, s.name)
+		}
+		if err := s.fromEnv(env); err != nil {
+			return cfg, nil, err
+		}
+		if f := flags.Lookup(s.flag()); f != nil && f.Changed {
+			if err := s.set(f.Value.String()); err != nil {
+				return cfg, nil, usageError{fmt.Errorf("--%s: %w", s.flag(), err)}
+			}
+		}
+	}
+	for key := range file {
+		return cfg, nil, fmt.Errorf("%s: %q is not a setting", flags.Lookup("config").Value, key)
+	}
+	return cfg, unknownVariables(env, known), nil
+}
+
+func unknownVariables(env environment, known map[string]bool) []string {
+	var names []string
+	for name := range env {
+		if strings.HasPrefix(name, "SLUICE_") && !known[name] {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	return names
+}
+
+func readFile(flags *pflag.FlagSet) (map[string]string, error) {
+	f := flags.Lookup("config")
+	if f == nil || f.Value.String() == "" {
+		return map[string]string{}, nil
+	}
+	data, err := os.ReadFile(f.Value.String())
+	if err != nil {
+		return nil, fmt.Errorf("--config: %w", err)
+	}
+	var raw map[string]any
+	if err := yaml.Unmarshal(data, &raw); err != nil {
+		return nil, fmt.Errorf("--config %s is not readable as YAML: %s", f.Value, firstLine(err.Error()))
+	}
+	values := make(map[string]string, len(raw))
+	for key, value := range raw {
+		switch value.(type) {
+		case map[string]any, []any:
+			return nil, fmt.Errorf("%s: %q cannot be a list or a map", f.Value, key)
+		}
+		values[key] = fmt.Sprint(value)
+	}
+	return values, nil
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
+}
+
+// fromEnv takes the variable, or, for secrets, the file that NAME_FILE names.
+func (s setting) fromEnv(env environment) error {
+	value, ok := env[s.env()]
+	path, fromFile := env[s.env()+"_FILE"]
+	if s.secret && fromFile && path != "" {
+		if ok && value != "" {
+			return fmt.Errorf("%s and %s_FILE are both set: keep one", s.env(), s.env())
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("%s_FILE: %w", s.env(), err)
+		}
+		value, ok = strings.TrimSpace(string(data)), true
+	}
+	if !ok || value == "" {
+		return nil
+	}
+	if err := s.set(value); err != nil {
+		return fmt.Errorf("%s: %w", s.env(), err)
+	}
+	return nil
+}
+
+func (s setting) set(text string) error {
+	var err error
+	switch field := s.field.(type) {
+	case *string:
+		*field = text
+	case *int:
+		if *field, err = strconv.Atoi(text); err != nil {
+			return fmt.Errorf("%q is not a whole number", text)
+		}
+	case *int64:
+		if *field, err = strconv.ParseInt(text, 10, 64); err != nil {
+			return fmt.Errorf("%q is not a whole number", text)
+		}
+	case *float64:
+		if *field, err = strconv.ParseFloat(text, 64); err != nil {
+			return fmt.Errorf("%q is not a number", text)
+		}
+	case *time.Duration:
+		if *field, err = time.ParseDuration(text); err != nil {
+			return fmt.Errorf("%q is not a duration as in 90s, 5m or 24h", text)
+		}
+	default:
+		panic(fmt.Sprintf("setting %s has a field of type %T", s.name, field))
+	}
+	return nil
+}
+
+// text is the present value, as it would be written.
+func (s setting) text() string {
+	switch field := s.field.(type) {
+	case *string:
+		return *field
+	case *int:
+		return strconv.Itoa(*field)
+	case *int64:
+		return strconv.FormatInt(*field, 10)
+	case *float64:
+		return strconv.FormatFloat(*field, 'g', -1, 64)
+	case *time.Duration:
+		if *field == 0 {
+			return ""
+		}
+		return field.String()
+	}
+	return ""
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// streams are the process's standard streams.
+type streams struct {
+	in  io.Reader
+	out io.Writer
+	err io.Writer
+}
+
+// terminal reports whether progress may be drawn over itself.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// program is what every command gets: the environment it was started in.
+type program struct {
+	env environment
+	streams
+}
+
+// usageError is a mistake in how the command was called: exit status 2.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// run executes one command line and returns its exit status: 0 done, 1 failed,
+// 2 wrong usage.
+func run(ctx context.Context, args []string, env environment, s streams) int {
+	root := newRoot(&program{env: env, streams: s})
+	root.SetArgs(args)
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	err := root.ExecuteContext(ctx)
+	if err == nil || (errors.Is(err, context.Canceled) && ctx.Err() != nil) {
+		return 0
+	}
+	fmt.Fprintf(s.err, "sluice: %s\n", oneLine(err))
+	var usage usageError
+	if errors.As(err, &usage) {
+		return 2
+	}
+	return 1
+}
+
+func oneLine(err error) string {
+	return strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " ")
+}
+
+func newRoot(p *program) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "sluice",
+		Short: "Lets WhatsApp notifications out exactly as fast as the platform allows",
+		Long: `Sluice takes send jobs from NATS JetStream, asks a Redis-backed gate whether
+each may go now, sends it through Twilio's Messages API, and correlates the
+status callbacks back to the job. It never exceeds a messaging limit, never
+loses a job and never sends one twice.`,
+		Example: `  sluice demo                       see it work, with nothing installed
+  sluice up                         everything in one process
+  sluice send --from whatsapp:+15550001111 --to whatsapp:+15552223333 --body Hi`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(
+		newDemo(p), newUp(p), newSandbox(p), newSend(p), newJobs(p), newVersion(p),
+		newRole(p, "dispatcher", "Takes jobs, asks the gate and sends", dispatcherRole),
+		newRole(p, "callbacks", "Receives status callbacks and inbound messages", callbacksRole),
+		newRole(p, "api", "Serves the HTTP API", apiRole),
+		newRole(p, "tracker", "Keeps gate and delivery state up to date with the log", trackerRole),
+	)
+	for _, cmd := range append(root.Commands(), root) {
+		usageErrors(cmd)
+	}
+	return root
+}
+
+// usageErrors marks cobra's own complaints about arguments as wrong usage.
+func usageErrors(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usageError{fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())}
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		usageErrors(sub)
+	}
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// task is something that runs until its context ends.
+type task func(context.Context) error
+
+// runStages runs all tasks side by side. When ctx ends, or a task fails, the
+// stages are ended one after another, each waited for before the next: those
+// who work first, then those they need.
+func runStages(ctx context.Context, stages ...[]task) error {
+	failed, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	type stage struct {
+		stop context.CancelFunc
+		wait func() error
+	}
+	running := make([]stage, len(stages))
+	for i, tasks := range stages {
+		stageCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+		defer stop()
+		group, groupCtx := errgroup.WithContext(stageCtx)
+		for _, t := range tasks {
+			group.Go(func() error {
+				err := t(groupCtx)
+				if err != nil {
+					fail(err)
+				}
+				return err
+			})
+		}
+		running[i] = stage{stop, group.Wait}
+	}
+	<-failed.Done()
+	var errs []error
+	for _, s := range running {
+		s.stop()
+		if err := s.wait(); err != nil && !errors.Is(err, context.Canceled) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// listen opens the address at once, so that a port in use is told at the start
+// and not by a goroutine later.
+func listen(setting, addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err
+		}
+		return nil, fmt.Errorf("%s: cannot listen on %s: %w (choose another address, or :0 for any free port)", setting, addr, err)
+	}
+	return l, nil
+}
+
+// serve answers HTTP on l until ctx ends, then lets the requests under way
+// finish for a short while.
+func serve(l net.Listener, handler http.Handler) task {
+	return func(ctx context.Context) error {
+		server := &http.Server{
+			Handler:           handler,
+			ReadHeaderTimeout: 5 * time.Second,
+			ReadTimeout:       60 * time.Second,
+			IdleTimeout:       2 * time.Minute,
+			MaxHeaderBytes:    64 << 10,
+		}
+		done := make(chan error, 1)
+		go func() { done <- server.Serve(l) }()
+		select {
+		case err := <-done:
+			return fmt.Errorf("server on %s: %w", l.Addr(), err)
+		case <-ctx.Done():
+		}
+		grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := server.Shutdown(grace); err != nil {
+			server.Close()
+		}
+		<-done
+		return nil
+	}
+}
+
+func urlOf(l net.Listener) string {
+	host, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return "http://" + l.Addr().String()
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}

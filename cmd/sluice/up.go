@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluicehq/sluice/internal/sandbox"
+)
+
+func newUp(p *program) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "up", Short: "Runs every role in one process", Args: cobra.NoArgs,
+		Long: `Runs every role in one process, with an embedded NATS JetStream and an embedded
+Redis under --data unless real ones are named. Messages go to the provider when
+credentials are set, else to the sandbox. Whatever ends the process, also
+kill -9, nothing is lost: start it again.`,
+		Example: `  sluice up                                     sandbox, data in ./sluice-data
+  TWILIO_ACCOUNT_SID=AC… TWILIO_AUTH_TOKEN=… SLUICE_PUBLIC_URL=https://… sluice up
+  sluice up --nats-url nats://127.0.0.1:4222 --redis-url redis://127.0.0.1:6379`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := p.configure(cmd, "up")
+			if err != nil {
+				return err
+			}
+			return p.up(cmd.Context(), cfg)
+		},
+	}
+	addFlags(cmd.Flags())
+	cmd.Flags().Bool("sandbox", false, "use the sandbox although credentials are set")
+	return cmd
+}
+
+func (p *program) up(ctx context.Context, cfg Config) error {
+	if cfg.live() {
+		fmt.Fprintf(p.err, "sluice: LIVE: messages go to %s\n", messagesURL(cfg))
+	} else {
+		fmt.Fprintln(p.err, "sluice: SANDBOX: no message leaves this machine")
+	}
+	admin, err := listen("SLUICE_ADMIN_ADDR", cfg.AdminAddr)
+	if err != nil {
+		return err
+	}
+	h, err := newHouse(ctx, cfg, newLogger(cfg, p.err))
+	if err != nil {
+		admin.Close()
+		return err
+	}
+	defer h.close()
+	h.servers = append(h.servers, serve(admin, h.metrics.admin(h.readyNow(ctx))))
+	h.lines["admin"] = urlOf(admin)
+	return p.runStages(ctx, &h.role)
+}
+
+// house is every role in one process.
+type house struct {
+	*system
+	role
+	sandbox *sandbox.Sandbox // nil with real credentials or a provider elsewhere
+}
+
+// newHouse opens every address and builds every role, but runs nothing yet.
+func newHouse(ctx context.Context, cfg Config, log *slog.Logger) (*house, error) {
+	s, err := newSystem(ctx, cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	h := &house{system: s, role: role{name: "up", lines: map[string]string{}}}
+	if err := h.build(ctx); err != nil {
+		s.close()
+		return nil, err
+	}
+	return h, nil
+}
+
+func (h *house) build(ctx context.Context) error {
+	received, err := callbacksRole(h.system)
+	if err != nil {
+		return err
+	}
+	h.add(received)
+	if h.cfg.PublicURL == "" {
+		h.cfg.PublicURL = received.lines["callbacks"]
+	}
+	if !h.cfg.live() && h.cfg.MessagesURL == "" {
+		if err := h.addSandbox(); err != nil {
+			return err
+		}
+	}
+	last, err := h.log.Last(ctx)
+	if err != nil {
+		return err
+	}
+	// What the log held at the start is refilled before anybody is told that
+	// the process is ready.
+	h.ready = func(ctx context.Context) error {
+		if err := h.open(ctx); err != nil {
+			return err
+		}
+		return h.caughtUp(ctx, last)
+	}
+	for _, build := range []builder{dispatcherRole, trackerRole, h.apiWithHealth} {
+		r, err := build(h.system)
+		if err != nil {
+			return err
+		}
+		h.add(r)
+	}
+	if h.engines.nats != "" {
+		h.lines["nats"] = h.engines.nats
+	}
+	return nil
+}
+
+func (h *house) add(r *role) {
+	h.workers = append(h.workers, r.workers...)
+	h.servers = append(h.servers, r.servers...)
+	maps.Copy(h.lines, r.lines)
+}
+
+// apiWithHealth is the API role with health on the same address.
+func (h *house) apiWithHealth(s *system) (*role, error) {
+	l, err := listen("SLUICE_API_ADDR", s.cfg.APIAddr)
+	if err != nil {
+		return nil, err
+	}
+	handler, err := s.apiHandler()
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	health := s.metrics.health(h.readyNow(context.Background()))
+	return &role{
+		lines:   map[string]string{"api": urlOf(l)},
+		servers: []task{serve(l, withHealth(handler, health))},
+	}, nil
+}
+
+// addSandbox puts the stand-in where the provider would be.
+func (h *house) addSandbox() error {
+	l, err := listen("SLUICE_SANDBOX_ADDR", h.cfg.SandboxAddr)
+	if err != nil {
+		return err
+	}
+	h.cfg.MessagesURL = urlOf(l)
+	h.sandbox = sandbox.New(sandbox.Config{
+		Window: h.cfg.Window, ServiceWindow: h.cfg.ServiceWindow, DefaultLimit: h.cfg.DefaultLimit,
+		InboundURL: h.cfg.PublicURL + "/twilio/inbound", InboundAccount: h.cfg.account(), InboundToken: h.cfg.token(),
+		Log: h.logger,
+	})
+	h.add(&role{lines: map[string]string{"sandbox": urlOf(l)}, servers: []task{serve(l, h.sandbox.Handler()), h.sandbox.Run}})
+	return nil
+}
+
+func messagesURL(cfg Config) string {
+	if cfg.MessagesURL != "" {
+		return cfg.MessagesURL
+	}
+	return vendorMessagesURL
+}

@@ -1,0 +1,136 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/sluicehq/sluice/delivery"
+)
+
+// DefaultRetention is how long the record of an ended job is kept.
+const DefaultRetention = 168 * time.Hour
+
+// Options adjust a ledger; the zero value is ready to use.
+type Options struct {
+	// Retention is how long a record is kept after its job's end, and an event
+	// whose SID no job has named after it came. Default 168h.
+	Retention time.Duration
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+}
+
+// Ledger is the state of all jobs. It is safe for concurrent use, by any
+// number of processes on one Redis.
+type Ledger struct {
+	rdb       redis.UniversalClient
+	retention time.Duration
+	now       func() time.Time
+	nextTrim  atomic.Int64 // ms; see trimIfDue
+}
+
+// New makes a ledger on rdb, which stays the caller's to close.
+func New(rdb redis.UniversalClient, o Options) *Ledger {
+	l := &Ledger{rdb: rdb, retention: cmp.Or(o.Retention, DefaultRetention), now: o.Now}
+	if l.now == nil {
+		l.now = time.Now
+	}
+	return l
+}
+
+// Get reads one record with its timeline. It is not ok for a job that nothing
+// is known of, or no more.
+func (l *Ledger) Get(ctx context.Context, id string) (record delivery.Record, ok bool, err error) {
+	entries, err := l.load(ctx, []string{id})
+	if err != nil {
+		return delivery.Record{}, false, fmt.Errorf("ledger: read job: %w", err)
+	}
+	e := entries[id]
+	if e.record.Status == "" || e.gone(l.now()) {
+		return delivery.Record{}, false, nil
+	}
+	return e.record, true, nil
+}
+
+// BySID finds the job, and the attempt of it, that the provider's SID belongs
+// to.
+func (l *Ledger) BySID(ctx context.Context, sid string) (job string, attempt int, ok bool, err error) {
+	owner, err := l.rdb.Get(ctx, sidKey(sid)).Result()
+	if errors.Is(err, redis.Nil) {
+		return "", 0, false, nil
+	}
+	if err == nil {
+		job, attempt, err = parseOwner(owner)
+	}
+	if err != nil {
+		return "", 0, false, fmt.Errorf("ledger: find sid: %w", err)
+	}
+	return job, attempt, true, nil
+}
+
+// Counts says how many jobs have each status now; a status without jobs is
+// left out. Records past their retention count until they are trimmed, which
+// takes about a minute.
+func (l *Ledger) Counts(ctx context.Context) (map[delivery.Status]int64, error) {
+	cards := make(map[delivery.Status]*redis.IntCmd)
+	_, err := l.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for _, s := range delivery.Statuses() {
+			cards[s] = pipe.ZCard(ctx, statusKey(s))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ledger: count jobs: %w", err)
+	}
+	counts := make(map[delivery.Status]int64)
+	for s, n := range cards {
+		if n.Val() > 0 {
+			counts[s] = n.Val()
+		}
+	}
+	return counts, nil
+}
+
+// Advance notes that every event of the log up to and including the sequence
+// upTo was applied. The position never goes back.
+//
+// Once it returns, an applier that starts anew begins after upTo; so it is
+// called after Apply. A crash between the two applies events again, to no
+// effect.
+func (l *Ledger) Advance(ctx context.Context, upTo uint64) error {
+	_, err := l.runAll(ctx, advanceScript, []call{{
+		keys: []string{positionKey},
+		args: []any{strconv.FormatUint(upTo, 10)},
+	}})
+	if err != nil {
+		return fmt.Errorf("ledger: advance position: %w", err)
+	}
+	return nil
+}
+
+// Position is the log sequence up to which events were applied, 0 at first.
+func (l *Ledger) Position(ctx context.Context) (uint64, error) {
+	at, err := l.rdb.Get(ctx, positionKey).Uint64()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return 0, fmt.Errorf("ledger: read position: %w", err)
+	}
+	return at, nil
+}
+
+// owner is the value kept under a SID.
+func owner(job string, attempt int) string { return strconv.Itoa(attempt) + ":" + job }
+
+func parseOwner(s string) (job string, attempt int, err error) {
+	number, job, _ := strings.Cut(s, ":")
+	if attempt, err = strconv.Atoi(number); err != nil {
+		return "", 0, fmt.Errorf("owner %q of a sid is not <attempt>:<job>: rebuild the ledger from the log", s)
+	}
+	return job, attempt, nil
+}

@@ -1,0 +1,108 @@
+package delivery
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Record is the state of one job: the set of events seen of it, and what
+// follows from them. The zero value is a job nothing is known of.
+type Record struct {
+	ID        string            `json:"id"`
+	Status    Status            `json:"status"`
+	Attempt   int               `json:"attempt"`
+	From      string            `json:"from,omitempty"`
+	To        string            `json:"to,omitempty"`
+	SID       string            `json:"sid,omitempty"`
+	Reason    string            `json:"reason,omitempty"`
+	Error     *Error            `json:"error,omitempty"`
+	CreatedAt time.Time         `json:"created_at"`
+	UpdatedAt time.Time         `json:"updated_at"`
+	Metadata  map[string]string `json:"metadata,omitempty"`
+	Timeline  []Event           `json:"timeline,omitempty"`
+}
+
+// Apply adds an event and returns the record that follows. It takes every
+// event, in any order and any number of times: the result depends only on the
+// set of events applied. Events of other jobs, and refusals of a message that
+// only bore this job's id, change nothing.
+func (r Record) Apply(e Event) Record {
+	if e.Job == "" || (r.ID != "" && e.Job != r.ID) || e.Reason == ReasonConflict {
+		return r
+	}
+	timeline := slices.Clone(r.Timeline)
+	if i := slices.IndexFunc(timeline, func(seen Event) bool { return seen.ID == e.ID }); i >= 0 {
+		if compareEvents(timeline[i], e) <= 0 {
+			return r // told before; of two tellings the first in order stands
+		}
+		timeline = slices.Delete(timeline, i, i+1)
+	}
+	at, _ := slices.BinarySearchFunc(timeline, e, compareEvents)
+	r.Timeline = slices.Insert(timeline, at, e)
+	return r.read()
+}
+
+// ReasonConflict marks the refusal of a message whose id belongs to a job with
+// other content.
+const ReasonConflict = "conflict"
+
+// compareEvents is the canonical order: attempt, rank, time, and at last the
+// id, so that no two different events are equal.
+func compareEvents(a, b Event) int {
+	return cmp.Or(
+		cmp.Compare(a.Attempt, b.Attempt),
+		cmp.Compare(a.Type.rank(), b.Type.rank()),
+		a.At.Compare(b.At),
+		cmp.Compare(a.ID, b.ID),
+	)
+}
+
+// read derives every field from the timeline, first event to last, so that the
+// highest in the canonical order has the last word.
+func (r Record) read() Record {
+	next := Record{Timeline: r.Timeline}
+	for _, e := range r.Timeline {
+		next.ID = e.Job
+		next.From = cmp.Or(e.From, next.From)
+		next.To = cmp.Or(e.To, next.To)
+		next.SID = cmp.Or(e.SID, next.SID)
+		if len(e.Metadata) > 0 {
+			next.Metadata = e.Metadata
+		}
+		if next.CreatedAt.IsZero() || e.At.Before(next.CreatedAt) {
+			next.CreatedAt = e.At
+		}
+		if e.At.After(next.UpdatedAt) {
+			next.UpdatedAt = e.At
+		}
+		if status := e.Type.Status(); status != "" {
+			next.Status, next.Attempt, next.Reason, next.Error = status, e.Attempt, e.Reason, e.Error
+		}
+	}
+	return next
+}
+
+// Begun reports whether an attempt after the given one has come out of the
+// queue, and planned whether one was decided on. In between, the message that
+// carries it may or may not have been stored.
+func (r Record) Begun(after int) (begun, planned bool) {
+	for _, e := range r.Timeline {
+		if e.Attempt > after {
+			planned = true
+			begun = begun || e.Type == EventReleased || e.Type.rank() >= EventSending.rank()
+		}
+	}
+	return begun, planned
+}
+
+// Sent reports whether the provider is known to have taken the given attempt,
+// and under which SID.
+func (r Record) Sent(attempt int) (sid string, ok bool) {
+	for _, e := range r.Timeline {
+		if e.Attempt == attempt && e.SID != "" {
+			return e.SID, true
+		}
+	}
+	return "", false
+}

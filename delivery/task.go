@@ -1,0 +1,101 @@
+package delivery
+
+import "time"
+
+// Task is one delivery of a job to a dispatcher. The queue may deliver the
+// same job any number of times; Token tells the deliveries apart.
+type Task struct {
+	Job Job
+	// Attempt is the POST this delivery is for, from 1.
+	Attempt int
+	// Token is random and made per delivery, so that two handlers of one job
+	// can never both hold its grant.
+	Token string
+	// Ref names the stored message, stream and sequence: two deliveries of
+	// one message have the same Ref.
+	Ref string
+	// Published is when the job was published.
+	Published time.Time
+	// Announced says that the log already has the job's accepted event.
+	Announced bool
+	// Ended, when set, is the time at which an earlier handler's attempt with
+	// this number ended without a known outcome.
+	Ended time.Time
+}
+
+// Intent is written to the log before a POST. It carries the job, so that the
+// payload outlives the queue, and the gate's verdict, so that the gate can be
+// rebuilt from the log.
+type Intent struct {
+	Job       Job       `json:"job"`
+	Attempt   int       `json:"attempt"`
+	Token     string    `json:"token"`
+	At        time.Time `json:"at"` // the gate's clock when it granted
+	Pool      string    `json:"pool"`
+	Counted   bool      `json:"counted"` // takes a place in the messaging limit
+	FreeForm  bool      `json:"free_form,omitempty"`
+	Published time.Time `json:"published"`
+}
+
+// Event is the intent without its payload: the job's sending event.
+func (i Intent) Event() Event {
+	return i.Job.Happened(EventSending, i.Attempt, i.At, "sending:"+i.Token)
+}
+
+// Action is what becomes of a queued message once it was handled.
+type Action int
+
+// The four ends of a delivery.
+const (
+	// Ack removes the message: the job needs no queue any more.
+	Ack Action = iota
+	// Park moves the job to the waiting room until the releaser lets it out.
+	Park
+	// Schedule moves the job to the waiting room until a given time.
+	Schedule
+	// HandBack leaves the message in the queue, to be delivered again.
+	HandBack
+)
+
+func (a Action) String() string {
+	return [...]string{"ack", "park", "schedule", "hand back"}[a]
+}
+
+// Settlement is what the queue does with a handled message. The queue moves
+// first and acknowledges last: a crash in between leaves a copy, never a gap.
+type Settlement struct {
+	Action Action
+	// At is when a scheduled job comes back, and before when a handed-back one
+	// should not be tried again.
+	At time.Time
+	// Attempt and Ended are handed to the next delivery's [Task].
+	Attempt int
+	Ended   time.Time
+}
+
+// Parked is a job in the waiting room.
+type Parked struct {
+	Seq   uint64    // its place in the room: lower is older
+	Since time.Time // when it was parked
+	Task  Task      // as the next delivery will have it, without a token
+}
+
+// Entry is one line of the log: an intent, an event, or, both nil, something
+// this version cannot read.
+type Entry struct {
+	Seq    uint64
+	Time   time.Time // when the log stored it
+	Intent *Intent
+	Event  *Event
+}
+
+// AsEvent is the entry as a change of state, which an intent is too.
+func (e Entry) AsEvent() (Event, bool) {
+	switch {
+	case e.Event != nil:
+		return *e.Event, true
+	case e.Intent != nil:
+		return e.Intent.Event(), true
+	}
+	return Event{}, false
+}

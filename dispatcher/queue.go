@@ -1,0 +1,79 @@
+package dispatcher
+
+import (
+	"context"
+
+	"github.com/sluicehq/sluice/delivery"
+)
+
+// queue is one pool's part of the waiting room during one pass: the heads of
+// its senders, in the order in which they are let out.
+type queue struct {
+	room  Room
+	heads map[lane]delivery.Parked
+	empty map[lane]bool // nothing parked, or the head may not go now
+	lanes []lane        // by priority, then sender
+}
+
+type lane struct {
+	sender   string
+	priority delivery.Priority
+}
+
+func newQueue(room Room, counts map[string]map[delivery.Priority]int64, senders []string) *queue {
+	q := &queue{room: room, heads: map[lane]delivery.Parked{}, empty: map[lane]bool{}}
+	for _, priority := range delivery.Priorities() {
+		for _, sender := range senders {
+			if counts[sender][priority] > 0 {
+				q.lanes = append(q.lanes, lane{sender, priority})
+			}
+		}
+	}
+	return q
+}
+
+// next is the head to look at now: of the highest priority that has any, the
+// one parked first.
+func (q *queue) next(ctx context.Context) (delivery.Parked, bool, error) {
+	var first delivery.Parked
+	for _, l := range q.lanes {
+		if q.empty[l] {
+			continue
+		}
+		if first.Seq != 0 && l.priority != first.Task.Job.Priority {
+			break
+		}
+		head, err := q.head(ctx, l)
+		if err != nil {
+			return delivery.Parked{}, false, err
+		}
+		if head.Seq != 0 && (first.Seq == 0 || head.Seq < first.Seq) {
+			first = head
+		}
+	}
+	return first, first.Seq != 0, nil
+}
+
+func (q *queue) head(ctx context.Context, l lane) (delivery.Parked, error) {
+	if head, ok := q.heads[l]; ok {
+		return head, nil
+	}
+	head, ok, err := q.room.Head(ctx, l.sender, l.priority)
+	if err != nil {
+		return delivery.Parked{}, err
+	}
+	if !ok {
+		q.empty[l] = true
+		return delivery.Parked{}, nil
+	}
+	q.heads[l] = head
+	return head, nil
+}
+
+func laneOf(p delivery.Parked) lane { return lane{p.Task.Job.Sender(), p.Task.Job.Priority} }
+
+// taken: the head is gone, the one behind it comes up.
+func (q *queue) taken(p delivery.Parked) { delete(q.heads, laneOf(p)) }
+
+// blocked: the head may not go now, and nobody passes it in its lane.
+func (q *queue) blocked(p delivery.Parked) { q.empty[laneOf(p)] = true }

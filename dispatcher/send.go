@@ -1,0 +1,158 @@
+package dispatcher
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sluicehq/sluice/delivery"
+	"github.com/sluicehq/sluice/internal/messaging"
+	"github.com/sluicehq/sluice/ratelimit"
+)
+
+// send takes a granted attempt through intent, POST and outcome.
+func (d *Dispatcher) send(ctx context.Context, task delivery.Task, v ratelimit.Verdict, asked time.Time) Step {
+	if step := d.tell(ctx, task, Step{Accepts: true}); step.Trouble != "" {
+		return step
+	}
+	intent := delivery.Intent{
+		Job: task.Job, Attempt: task.Attempt, Token: task.Token, At: v.Now,
+		Pool: v.Pool, Counted: v.Counted, FreeForm: v.InWindow && task.Job.FreeForm(),
+		Published: task.Published,
+	}
+	// Once stored, the attempt counts as made. A crash from here on leaves an
+	// outcome that nobody knows, and the next delivery looks for evidence.
+	if _, err := d.log.Intent(ctx, intent); err != nil {
+		return handBack("the log did not take the intent", err)
+	}
+	if err := d.wait(ctx, v.At.Sub(v.Now), asked); err != nil {
+		return handBack("stopped before the turn came", err)
+	}
+	if d.outlived(asked) {
+		// Another delivery may already be looking for what this one did, so
+		// this one must not do it any more, nor settle anything.
+		return handBack("this worker stood still beyond its grant; nothing was sent", nil)
+	}
+	begun := d.cfg.Clock()
+	resource, err := d.provider.Create(ctx, d.message(task, intent))
+	end := d.cfg.Clock()
+	outcome := Outcome{SID: resource.SID, Fault: fault(err), Begun: begun, End: end}
+	d.observer.Posted(end.Sub(begun), end.Sub(task.Published), outcome.code(), err != nil)
+	return d.conclude(task, Decide(d.policy(), task, outcome))
+}
+
+// conclude makes an outcome true: first the slot, then the log, and the queue
+// when this returns. It does so on a context of its own: what is known must be
+// written down even while the worker is being stopped. A crash in between
+// leaves the attempt unknown, which is settled by evidence.
+func (d *Dispatcher) conclude(task delivery.Task, step Step) Step {
+	ctx, cancel := context.WithTimeout(context.Background(), d.cfg.AckWait-d.cfg.SendTimeout)
+	defer cancel()
+	if step.Trip > 0 {
+		until := d.cfg.Clock().Add(step.Trip)
+		if err := d.gate.Trip(ctx, task.Job.Sender(), step.Event.Reason, until); err != nil {
+			return handBack("the gate did not take the sender's rest", err)
+		}
+	}
+	if step.GiveBack {
+		// Best effort: a slot not given back is counted too long, never too
+		// short, and the log's failed event gives it back again.
+		if err := d.gate.GiveBack(ctx, task.Job.ID, task.Attempt, task.Token); err != nil {
+			d.cfg.Log.WarnContext(ctx, "slot not given back", "job", task.Job.ID, "error", err)
+		}
+	}
+	return d.tell(ctx, task, step)
+}
+
+// wait sleeps until the sender's rate lets the job go, at most the gate's
+// horizon counted from when the grant was asked for.
+func (d *Dispatcher) wait(ctx context.Context, turn time.Duration, asked time.Time) error {
+	left := turn - d.cfg.Clock().Sub(asked)
+	if left <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// outlived reports whether the grant's life is over: ack wait less send
+// timeout, so that an attempt ends at the latest one ack wait after its grant.
+// Both clocks are asked: the monotonic one stands still while the machine is
+// suspended, the wall clock may be set back.
+func (d *Dispatcher) outlived(asked time.Time) bool {
+	now := d.cfg.Clock()
+	elapsed := max(now.Sub(asked), now.Round(0).Sub(asked.Round(0)))
+	return elapsed >= d.cfg.AckWait-d.cfg.SendTimeout
+}
+
+// maxValidity is the longest the provider keeps a message queued.
+const maxValidity = 10 * time.Hour
+
+func (d *Dispatcher) message(task delivery.Task, intent delivery.Intent) messaging.Message {
+	job := task.Job
+	m := messaging.Message{
+		From: job.From, MessagingServiceSID: job.MessagingServiceSID, To: job.To,
+		StatusCallback: fmt.Sprintf("%s/%s/%d#rc=5&rp=all", d.cfg.StatusURL, job.ID, task.Attempt),
+		Validity:       maxValidity,
+	}
+	if intent.FreeForm {
+		m.Body, m.MediaURL = job.Body, job.MediaURL
+	} else {
+		m.ContentSID, m.ContentVariables = job.ContentSID, variables(job.ContentVariables)
+	}
+	if !job.ExpiresAt.IsZero() {
+		m.Validity = min(maxValidity, job.ExpiresAt.Sub(intent.At))
+	}
+	return m
+}
+
+func variables(v delivery.Variables) string {
+	if len(v) == 0 {
+		return ""
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic("dispatcher: strings are always marshalled: " + err.Error())
+	}
+	return string(data)
+}
+
+// kinds says what the provider's classes of failure mean for a job.
+var kinds = map[messaging.Class]delivery.FaultKind{
+	messaging.Permanent:     delivery.FaultRejected,
+	messaging.Template:      delivery.FaultRejected,
+	messaging.Window:        delivery.FaultWindow,
+	messaging.OptedOut:      delivery.FaultOptedOut,
+	messaging.Retry:         delivery.FaultRetry,
+	messaging.Later:         delivery.FaultLater,
+	messaging.Throttled:     delivery.FaultThrottled,
+	messaging.Limit:         delivery.FaultLimit,
+	messaging.SenderBroken:  delivery.FaultSender,
+	messaging.AccountBroken: delivery.FaultSender,
+	messaging.Unknown:       delivery.FaultUnknown,
+}
+
+// fault reads an error of the provider's client. One that says nothing is the
+// worst: the outcome is unknown.
+func fault(err error) *delivery.Fault {
+	if err == nil {
+		return nil
+	}
+	var f *messaging.Failure
+	if !errors.As(err, &f) {
+		return &delivery.Fault{Kind: delivery.FaultUnknown, Message: err.Error()}
+	}
+	kind, known := kinds[f.Class]
+	if !known {
+		kind = delivery.FaultUnknown
+	}
+	return &delivery.Fault{Kind: kind, Code: f.Code, Message: f.Message, RetryAfter: f.RetryAfter}
+}

@@ -1,0 +1,7 @@
+package dashboard
+
+// What the tests look at from outside.
+var (
+	ParseQuery = parseQuery
+	DrainsAt   = drainsAt
+)

@@ -1,0 +1,228 @@
+package dashboard_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluicehq/sluice/delivery"
+	"github.com/sluicehq/sluice/internal/dashboard"
+	"github.com/sluicehq/sluice/internal/senders"
+	"github.com/sluicehq/sluice/ratelimit"
+)
+
+var _ dashboard.Limits = (*ratelimit.Gate)(nil)
+var _ dashboard.Registry = (*senders.Registry)(nil)
+
+const (
+	sender   = "15550001111"
+	customer = "whatsapp:+491700000001"
+	sid      = "SM00000000000000000000000000000001"
+)
+
+var noon = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+
+// world is an API on a real server over the real registry, with the other
+// projections in memory.
+type world struct {
+	t      *testing.T
+	server *httptest.Server
+	jobs   *jobs
+	limits limits
+	facts  *facts
+	gate   *gate
+}
+
+func newWorld(t *testing.T, keys string) *world {
+	t.Helper()
+	parsed, err := dashboard.ParseKeys(keys)
+	require.NoError(t, err)
+	w := &world{t: t, jobs: &jobs{}, limits: limits{}, facts: &facts{stored: map[string]senders.Fact{}}, gate: &gate{}}
+	api := dashboard.New(dashboard.Config{
+		Jobs: w.jobs, Stats: w.jobs, Limits: w.limits, Keys: parsed,
+		Backlog:  backlog{dashboard.Load{Ready: 1, Parked: 2, Scheduled: 3, Inflight: 4}},
+		Registry: senders.New(w.facts, w.gate, senders.Config{Now: func() time.Time { return noon }}),
+		Submit: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusAccepted)
+		}),
+	})
+	w.server = httptest.NewServer(api.Handler())
+	t.Cleanup(w.server.Close)
+	return w
+}
+
+// reply is what the server said.
+type reply struct {
+	status int
+	header http.Header
+	text   string
+}
+
+func (w *world) do(method, path, body string, headers ...string) reply {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.t.Context(), method, w.server.URL+path, strings.NewReader(body))
+	require.NoError(w.t, err)
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := w.server.Client().Do(req)
+	require.NoError(w.t, err)
+	text, err := io.ReadAll(res.Body)
+	require.NoError(w.t, err)
+	require.NoError(w.t, res.Body.Close())
+	return reply{res.StatusCode, res.Header, string(text)}
+}
+
+// refused checks an error's status, code and field.
+func (w *world) refused(r reply, status int, code, field string) {
+	w.t.Helper()
+	require.Equal(w.t, status, r.status, r.text)
+	var body struct {
+		Error struct{ Code, Message, Field string }
+	}
+	require.NoError(w.t, json.Unmarshal([]byte(r.text), &body))
+	require.Equal(w.t, code, body.Error.Code)
+	require.Equal(w.t, field, body.Error.Field)
+	require.NotEmpty(w.t, body.Error.Message)
+}
+
+// jobs is a ledger: a list of records, newest last.
+type jobs struct {
+	records []delivery.Record
+	fail    error
+}
+
+func (j *jobs) Get(_ context.Context, id string) (delivery.Record, bool, error) {
+	for _, r := range j.records {
+		if r.ID == id {
+			return r, true, j.fail
+		}
+	}
+	return delivery.Record{}, false, j.fail
+}
+
+func (j *jobs) List(_ context.Context, q dashboard.Query) (dashboard.Page, error) {
+	if q.Cursor != "" && q.Cursor != "after+2" {
+		return dashboard.Page{}, dashboard.ErrCursor
+	}
+	var page dashboard.Page
+	for _, r := range slices.Backward(j.records) {
+		if (q.From == "" || r.From == q.From) && (q.To == "" || r.To == q.To) && (q.SID == "" || r.SID == q.SID) &&
+			(len(q.Statuses) == 0 || slices.Contains(q.Statuses, r.Status)) &&
+			!r.CreatedAt.Before(q.Since) && (q.Until.IsZero() || r.CreatedAt.Before(q.Until)) {
+			page.Jobs = append(page.Jobs, r)
+		}
+	}
+	if len(page.Jobs) > q.Limit {
+		page.Jobs, page.Next = page.Jobs[:q.Limit], "after+2"
+	}
+	return page, j.fail
+}
+
+func (j *jobs) Counts(context.Context) (map[delivery.Status]int64, error) {
+	counts := map[delivery.Status]int64{}
+	for _, r := range j.records {
+		counts[r.Status]++
+	}
+	return counts, j.fail
+}
+
+type limits map[string]ratelimit.PoolLimits
+
+func (l limits) Pools(context.Context) ([]string, error) { return slices.Sorted(maps.Keys(l)), nil }
+
+func (l limits) Limits(_ context.Context, pool string) (ratelimit.PoolLimits, error) {
+	return l[pool], nil
+}
+
+type backlog struct{ load dashboard.Load }
+
+func (b backlog) Backlog(context.Context) (dashboard.Load, error) { return b.load, nil }
+
+// facts are stored in memory; the registry's own tests cover races.
+type facts struct {
+	mu     sync.Mutex
+	last   uint64
+	stored map[string]senders.Fact
+}
+
+func (f *facts) Get(_ context.Context, key string) ([]byte, uint64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.stored[key].Data, f.stored[key].Revision, nil
+}
+
+func (f *facts) Put(_ context.Context, key string, data []byte, expected uint64) (uint64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stored[key].Revision != expected {
+		return 0, senders.ErrStale
+	}
+	f.last++
+	f.stored[key] = senders.Fact{Key: key, Data: data, Revision: f.last}
+	return f.last, nil
+}
+
+func (f *facts) List(_ context.Context, prefix string) ([]senders.Fact, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var found []senders.Fact
+	for key, fact := range f.stored {
+		if strings.HasPrefix(key, prefix) {
+			found = append(found, fact)
+		}
+	}
+	return found, nil
+}
+
+var errDown = errors.New("connection refused")
+
+// gate remembers the last thing it was told.
+type gate struct {
+	down   bool
+	sender ratelimit.SenderPolicy
+	pool   ratelimit.PoolPolicy
+	choice ratelimit.Choice
+	paused bool
+}
+
+func (g *gate) told() error {
+	if g.down {
+		return errDown
+	}
+	return nil
+}
+
+func (g *gate) SetSender(_ context.Context, _ string, p ratelimit.SenderPolicy, _ uint64) error {
+	g.sender = p
+	return g.told()
+}
+
+func (g *gate) SetPool(_ context.Context, _ string, p ratelimit.PoolPolicy, _ uint64) error {
+	g.pool = p
+	return g.told()
+}
+
+func (g *gate) SetConsent(_ context.Context, _, _ string, c ratelimit.Choice, _ time.Time, _ uint64) error {
+	g.choice = c
+	return g.told()
+}
+
+func (g *gate) SetPause(_ context.Context, paused bool, _ string, _ uint64) error {
+	g.paused = paused
+	return g.told()
+}

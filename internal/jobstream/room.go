@@ -1,0 +1,167 @@
+package jobstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/sluicehq/sluice/delivery"
+)
+
+// Room is the waiting room as the releaser of its jobs sees it: one queue per
+// sender and priority, without a consumer, oldest first. Its methods may be
+// called from any number of goroutines.
+type Room struct {
+	js     jetstream.JetStream
+	stream handle
+}
+
+// NewRoom is the waiting room behind js. It does no I/O.
+func NewRoom(js jetstream.JetStream) *Room {
+	return &Room{js: js, stream: handle{js: js, name: StreamWait}}
+}
+
+// Counts says how many jobs are parked, by sender and priority, in one request.
+func (r *Room) Counts(ctx context.Context) (map[string]map[delivery.Priority]int64, error) {
+	info, err := r.stream.info(ctx, jetstream.WithSubjectFilter(parkedPrefix+">"))
+	if err != nil {
+		return nil, err
+	}
+	counts := make(map[string]map[delivery.Priority]int64)
+	for subject, n := range info.State.Subjects {
+		sender, priority, ok := parseParked(subject)
+		if !ok || !slices.Contains(delivery.Priorities(), priority) {
+			continue
+		}
+		if counts[sender] == nil {
+			counts[sender] = make(map[delivery.Priority]int64)
+		}
+		counts[sender][priority] = int64(n)
+	}
+	return counts, nil
+}
+
+// Head is the oldest parked job of a sender and priority, false if there is
+// none. In a cluster a replica answers: it may name a job already released,
+// and releasing that again does nothing.
+//
+// A message that is no job would bar the way for good. It is let out
+// unread: the worker on the other side refuses it in the log.
+func (r *Room) Head(ctx context.Context, sender string, p delivery.Priority) (delivery.Parked, bool, error) {
+	stream, err := r.stream.get(ctx)
+	if err != nil {
+		return delivery.Parked{}, false, err
+	}
+	for from := uint64(1); ; {
+		msg, err := stream.GetMsg(ctx, from, jetstream.WithGetMsgSubject(parkedSubject(sender, p)))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return delivery.Parked{}, false, nil
+		}
+		if err != nil {
+			return delivery.Parked{}, false, fmt.Errorf("look for parked jobs of %s: %w", sender, err)
+		}
+		task, err := decodeTask(msg.Data, msg.Header, msg.Time)
+		if err == nil && task.Job.Sender() == sender {
+			task.Ref = ref(StreamWait, msg.Sequence)
+			return delivery.Parked{Seq: msg.Sequence, Since: msg.Time, Task: task}, true, nil
+		}
+		if err := r.move(ctx, msg.Sequence, dueSubject(p, sender), &nats.Msg{Data: msg.Data, Header: nats.Header{}}); err != nil {
+			return delivery.Parked{}, false, err
+		}
+		from = msg.Sequence + 1
+	}
+}
+
+// Release moves a parked job to the due queue of its priority, where a worker
+// takes it. Releasing one that is no longer parked does nothing within the
+// dedupe window, and makes a copy beyond it, which its grant catches.
+func (r *Room) Release(ctx context.Context, p delivery.Parked) error {
+	msg, err := encodeTask(p.Task)
+	if err != nil {
+		return err
+	}
+	return r.move(ctx, p.Seq, dueSubject(p.Task.Job.Priority, p.Task.Job.Sender()), msg)
+}
+
+func (r *Room) move(ctx context.Context, seq uint64, subject string, msg *nats.Msg) error {
+	stream, err := r.stream.get(ctx)
+	if err != nil {
+		return err
+	}
+	msg.Subject = subject
+	// The id names the message moved and not the job, which may be parked again
+	// within the dedupe window: swallowing that release would lose it.
+	msg.Header.Set(nats.MsgIdHdr, "r:"+strconv.FormatUint(seq, 10))
+	if _, err := publish(ctx, r.js, msg); err != nil {
+		return fmt.Errorf("release parked job %d: %w", seq, err)
+	}
+	// The job is now due and still parked. A crash here releases it once more,
+	// under the same id.
+	if err := stream.DeleteMsg(ctx, seq); err != nil && !r.gone(ctx, stream, seq) {
+		return fmt.Errorf("take released job %d out of the room: %w", seq, err)
+	}
+	return nil
+}
+
+// gone asks instead of reading the refusal: standalone and clustered servers
+// word "no such message" differently, and the client drops the code.
+func (r *Room) gone(ctx context.Context, stream jetstream.Stream, seq uint64) bool {
+	_, err := stream.GetMsg(ctx, seq)
+	return errors.Is(err, jetstream.ErrMsgNotFound)
+}
+
+// Backlog is how much waits where.
+type Backlog struct {
+	Ready     int64 // could be taken now: scale replicas on this
+	Parked    int64 // waits for its sender's limit
+	Scheduled int64 // waits for a time
+	InFlight  int64 // taken and not settled, or handed back and waiting a moment
+}
+
+// Backlog counts. The parts are read one after the other, so that under load
+// they fit together only roughly.
+func (r *Room) Backlog(ctx context.Context) (Backlog, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	info, err := r.stream.info(ctx, jetstream.WithSubjectFilter(parkedPrefix+">"))
+	if err != nil {
+		return Backlog{}, err
+	}
+	var b Backlog
+	for _, n := range info.State.Subjects {
+		b.Parked += int64(n)
+	}
+	var due int64
+	for _, p := range delivery.Priorities() {
+		pending, inFlight, err := r.outstanding(ctx, StreamJobs, jobsConsumer(p))
+		if err != nil {
+			return Backlog{}, err
+		}
+		duePending, dueInFlight, err := r.outstanding(ctx, StreamWait, dueConsumer(p))
+		if err != nil {
+			return Backlog{}, err
+		}
+		b.Ready += pending + duePending
+		b.InFlight += inFlight + dueInFlight
+		due += duePending + dueInFlight
+	}
+	// Schedules have a subject each and would be a long list; they are what is
+	// left of the stream.
+	b.Scheduled = max(0, int64(info.State.Msgs)-b.Parked-due)
+	return b, nil
+}
+
+func (r *Room) outstanding(ctx context.Context, stream, consumer string) (pending, inFlight int64, err error) {
+	c, err := r.js.Consumer(ctx, stream, consumer)
+	if err != nil {
+		return 0, 0, fmt.Errorf("ask for consumer %s of %s: %w", consumer, stream, err)
+	}
+	info := c.CachedInfo()
+	return int64(info.NumPending), int64(info.NumAckPending), nil
+}

@@ -1,0 +1,122 @@
+package jobstream
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/sluicehq/sluice/delivery"
+)
+
+const (
+	handBackAfter = time.Second     // unless the handler says otherwise
+	maxHandBack   = 5 * time.Second // a job handed back is held by the consumer; longer waits are schedules
+)
+
+// settle does what the handler decided. It moves first and acknowledges last.
+func (l *lane) settle(ctx context.Context, msg jetstream.Msg, task delivery.Task, s delivery.Settlement) {
+	var err error
+	switch s.Action {
+	case delivery.Ack:
+	case delivery.Park:
+		err = l.park(ctx, task, s)
+	case delivery.Schedule:
+		err = l.schedule(ctx, task, s)
+	default:
+		l.handBack(msg, s.At)
+		return
+	}
+	if err != nil {
+		l.log.Warn("job could not be moved, handed back", "job", task.Job.ID, "to", s.Action.String(), "error", err)
+		l.handBack(msg, time.Time{})
+		return
+	}
+	l.ack(msg, task.Job.ID)
+}
+
+// ack ends a delivery. The job's fate is in the log, or its copy in the waiting
+// room, before this; so the server's answer is not waited for, which would cost
+// a round trip per job. A crash here, or an acknowledgement that is lost, leads
+// to one more delivery, which finds the grant and sends nothing.
+func (l *lane) ack(msg jetstream.Msg, job string) {
+	l.w.inHand.remove(msg)
+	if err := msg.Ack(); err != nil {
+		l.log.Warn("acknowledgement not sent, job is delivered again", "job", job, "error", err)
+	}
+}
+
+// handBack leaves the message in the queue until at, between now and 5 seconds,
+// default one. If this is lost too, it comes back after the ack wait.
+func (l *lane) handBack(msg jetstream.Msg, at time.Time) {
+	l.w.inHand.remove(msg)
+	l.w.askAgain()
+	delay := handBackAfter
+	if !at.IsZero() {
+		delay = min(max(time.Until(at), time.Millisecond), maxHandBack)
+	}
+	if err := msg.NakWithDelay(delay); err != nil {
+		l.log.Warn("job not handed back, it is delivered again after the ack wait", "error", err)
+	}
+}
+
+// park moves a job to the waiting room. Once published it is both there and in
+// the queue; a crash before the acknowledgement parks it once more, under the
+// same id within the dedupe window, and as a copy beyond it, which the grant
+// catches.
+func (l *lane) park(ctx context.Context, task delivery.Task, s delivery.Settlement) error {
+	out, err := onward(task, s)
+	if err != nil {
+		return err
+	}
+	out.Subject = parkedSubject(task.Job.Sender(), task.Job.Priority)
+	out.Header.Set(nats.MsgIdHdr, "p:"+task.Ref)
+	_, err = publish(ctx, l.w.js, out)
+	return err
+}
+
+// schedule moves a job to the waiting room for a time. Its subject names the
+// message moved, so that a repetition after a crash replaces the schedule
+// instead of adding one. The time it was published tells streams apart that
+// were deleted and made anew, and count from 1 again.
+func (l *lane) schedule(ctx context.Context, task delivery.Task, s delivery.Settlement) error {
+	out, err := onward(task, s)
+	if err != nil {
+		return err
+	}
+	if s.At.IsZero() { // the server takes the zero time for none, and would never fire
+		s.At = task.Published
+	}
+	token := strings.ReplaceAll(task.Ref, ":", "-") + "-" + strconv.FormatInt(task.Published.UnixNano(), 36)
+	out.Subject = schedulesPrefix + token
+	out.Header.Set(headerSchedule, "@at "+formatTime(s.At))
+	out.Header.Set(headerScheduleTarget, dueSubject(task.Job.Priority, task.Job.Sender()))
+	out.Header.Set(nats.MsgIdHdr, "s:"+task.Ref)
+	_, err = publish(ctx, l.w.js, out)
+	return err
+}
+
+// onward is the task as its next delivery will have it.
+func onward(task delivery.Task, s delivery.Settlement) (*nats.Msg, error) {
+	if s.Attempt > 0 {
+		task.Attempt = s.Attempt
+	}
+	task.Ended = s.Ended
+	return encodeTask(task)
+}
+
+// refuse tells the log that a message is no job and takes it off the queue.
+// After the append the refusal is known; a crash before the acknowledgement
+// tells it once more, under the same id.
+func (l *lane) refuse(ctx context.Context, msg jetstream.Msg, task delivery.Task, cause error) {
+	if _, err := l.w.log.Append(ctx, refusal(msg.Subject(), task, cause, time.Now())); err != nil {
+		l.log.Warn("message that is no job could not be refused, handed back", "message", task.Ref, "error", err)
+		l.handBack(msg, time.Time{})
+		return
+	}
+	l.log.Info("message refused", "message", task.Ref, "reason", cause.Error())
+	l.ack(msg, task.Job.ID)
+}

@@ -1,0 +1,135 @@
+package sandbox
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// Limits is the state of the messaging limits.
+type Limits struct {
+	Window    float64 `json:"window"`     // seconds
+	OverLimit int     `json:"over_limit"` // messages refused with error 63018 so far
+	Pools     []Usage `json:"pools"`
+	Senders   []Usage `json:"senders"`
+}
+
+// Usage is one limit and what was made of it.
+type Usage struct {
+	Sender string `json:"sender,omitempty"` // empty for a pool
+	Pool   string `json:"pool"`
+	Limit  Limit  `json:"limit"`
+	Used   int    `json:"used"` // different customers counted now
+
+	// Exceeded is how many messages asked for a slot beyond the limit, found
+	// by replaying the ledger. It is 0 for a client that keeps the limit.
+	Exceeded int `json:"exceeded"`
+	// OverLimit is the same as counted when each message was judged. Where the
+	// two differ the sandbox is wrong.
+	OverLimit int `json:"over_limit"`
+}
+
+// Limits returns use and exceedance per pool and per sender.
+func (s *Sandbox) Limits() Limits {
+	l, messages := s.usage()
+	exceeded := audit(messages, s.cfg.Window)
+	for i, u := range l.Pools {
+		l.Pools[i].Exceeded = exceeded[scope{pool: u.Pool}]
+	}
+	for i, u := range l.Senders {
+		l.Senders[i].Exceeded = exceeded[scope{sender: u.Sender}]
+	}
+	return l
+}
+
+// usage returns the counters, and the messages they came from. Of those only
+// what never changes may be read.
+func (s *Sandbox) usage() (Limits, []*message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.tick()
+	l := Limits{
+		Window: s.cfg.Window.Seconds(), OverLimit: s.book.overLimit,
+		Pools: []Usage{}, Senders: []Usage{},
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.pools)) {
+		p := s.pools[name]
+		l.Pools = append(l.Pools, Usage{
+			Pool: name, Limit: p.limit(), Used: p.counted.used(now), OverLimit: p.over,
+		})
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.senders)) {
+		snd := s.senders[id]
+		l.Senders = append(l.Senders, Usage{
+			Sender: id, Pool: snd.home(snd.auth.account), Limit: snd.limit,
+			Used: snd.counted.used(now), OverLimit: snd.over,
+		})
+	}
+	return l, s.book.all
+}
+
+// scope names one limit: a sender's or a pool's.
+type scope struct{ sender, pool string }
+
+// audit replays the accepted messages and returns how many of them went beyond
+// each limit. It uses nothing of the counting that judged them: only when, from
+// whom and to whom they went, and the limits in force at that time.
+func audit(messages []*message, span time.Duration) map[scope]int {
+	tallies := map[scope]*tally{}
+	exceeded := map[scope]int{}
+	at := func(sc scope, now time.Time) *tally {
+		t, ok := tallies[sc]
+		if !ok {
+			t = &tally{last: map[string]time.Time{}}
+			tallies[sc] = t
+		}
+		t.forget(now.Add(-span))
+		return t
+	}
+	for _, m := range messages {
+		if !m.wantsSlot() {
+			continue
+		}
+		own, shared := scope{sender: m.sender}, scope{pool: m.pool}
+		ours, theirs := at(own, m.accepted), at(shared, m.accepted)
+		ownFull := ours.full(m.request.to, m.limits.sender)
+		sharedFull := theirs.full(m.request.to, m.limits.pool)
+		if ownFull {
+			exceeded[own]++
+		}
+		if sharedFull {
+			exceeded[shared]++
+		}
+		if !ownFull && !sharedFull {
+			ours.add(m.request.to, m.accepted)
+			theirs.add(m.request.to, m.accepted)
+		}
+	}
+	return exceeded
+}
+
+// tally is a plain log of sends and the last one to each customer.
+type tally struct {
+	sends []stamp
+	last  map[string]time.Time
+}
+
+// forget drops customers whose last send is not after cut.
+func (t *tally) forget(cut time.Time) {
+	for len(t.sends) > 0 && !t.sends[0].at.After(cut) {
+		if gone := t.sends[0]; t.last[gone.customer].Equal(gone.at) {
+			delete(t.last, gone.customer)
+		}
+		t.sends = t.sends[1:]
+	}
+}
+
+func (t *tally) full(customer string, limit Limit) bool {
+	_, known := t.last[customer]
+	return !known && limit != Unlimited && len(t.last) >= int(limit)
+}
+
+func (t *tally) add(customer string, at time.Time) {
+	t.sends = append(t.sends, stamp{customer, at})
+	t.last[customer] = at
+}

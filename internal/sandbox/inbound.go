@@ -1,0 +1,97 @@
+package sandbox
+
+import (
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// maxInbound is how many characters a customer may write (WhatsApp's bound).
+const maxInbound = 4096
+
+// Inbound is a message a customer writes.
+type Inbound struct {
+	From string `json:"from"` // whatsapp:+… or whatsapp:CC.…
+	To   string `json:"to"`   // a sender, whatsapp:+…, or an MG sid
+	Body string `json:"body"`
+}
+
+func (in Inbound) check() error {
+	switch {
+	case !customerAddress(in.From):
+		return badField("from", "must be whatsapp:+ and 7 to 15 digits, or whatsapp:CC.xxxx")
+	case !phoneAddress.MatchString(in.To) && !serviceSID.MatchString(in.To):
+		return badField("to", "must be whatsapp:+ and 7 to 15 digits, or an MG sid")
+	case in.Body == "" || utf8.RuneCountInString(in.Body) > maxInbound:
+		return badField("body", "must be 1 to 4096 characters")
+	}
+	return nil
+}
+
+// Receive lets a customer write to a sender: it opens the customer service
+// window and posts the message to InboundURL, signed with the credentials the
+// sender was last used with. It returns the message's sid.
+func (s *Sandbox) Receive(in Inbound) (sid string, err error) {
+	if err := in.check(); err != nil {
+		return "", err
+	}
+	id := strings.TrimPrefix(in.To, "whatsapp:+")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	auth := credentials{s.cfg.InboundAccount, s.cfg.InboundToken}
+	snd, known := s.senders[id]
+	if !known && s.cfg.Strict {
+		return "", badField("to", "is no sender of this sandbox")
+	}
+	if known && snd.auth.secret != "" {
+		auth = snd.auth
+	}
+	if s.cfg.InboundURL != "" && auth.secret == "" {
+		return "", badField("to",
+			"has no token to sign with yet: send from it first, or set the inbound account and token")
+	}
+	rec := receivedRecord{SID: newSID("SM"), At: s.tick(), From: in.From, To: in.To, Body: in.Body}
+	if s.cfg.InboundURL != "" {
+		rec.Account, rec.Secret = auth.account, []byte(auth.secret)
+	}
+	// Once the journal has it the customer has written: a crash from there on
+	// delays the webhook until the next Open.
+	if err := s.journal.write(record{Received: &rec}); err != nil {
+		return "", err
+	}
+	s.due.add(s.received(rec)...)
+	return rec.SID, nil
+}
+
+// received opens the customer service window and returns the webhook to post,
+// if there is one. The caller holds mu, or owns s alone.
+func (s *Sandbox) received(rec receivedRecord) []item {
+	s.service[pair{rec.From, strings.TrimPrefix(rec.To, "whatsapp:+")}] = rec.At
+	if s.cfg.InboundURL == "" || len(rec.Secret) == 0 {
+		return nil
+	}
+	hook := inboundHook(s.cfg.InboundURL, rec)
+	hook.of = leaving{SID: rec.SID}
+	return []item{{due: time.Now(), hook: hook}}
+}
+
+// inboundHook is the webhook for a customer's message.
+func inboundHook(address string, rec receivedRecord) webhook {
+	form := url.Values{
+		"MessageSid": {rec.SID}, "SmsSid": {rec.SID}, "SmsMessageSid": {rec.SID},
+		"SmsStatus": {"received"}, "AccountSid": {rec.Account}, "ApiVersion": {apiVersion},
+		"From": {rec.From}, "To": {rec.To}, "Body": {rec.Body}, "MessageType": {"text"},
+		"NumMedia": {"0"}, "NumSegments": {"1"}, "ProfileName": {"Sandbox Customer"},
+	}
+	if serviceSID.MatchString(rec.To) {
+		form.Set("MessagingServiceSid", rec.To)
+		form.Set("To", serviceNumber(rec.To))
+	}
+	if digits, ok := strings.CutPrefix(rec.From, "whatsapp:+"); ok {
+		form.Set("WaId", digits)
+	} else {
+		form.Set("ExternalUserId", rec.From) // a user whose number is not known
+	}
+	return newWebhook(address, string(rec.Secret), form, rec.SID)
+}

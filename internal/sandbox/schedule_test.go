@@ -1,0 +1,72 @@
+package sandbox
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestPlan(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	type leaving struct {
+		after  time.Duration
+		status string
+		silent bool
+	}
+	layOut := func(code int, callback string, fate callbackFate) (got []leaving) {
+		m := &message{steps: stepsTo(code, fate.read), request: request{callback: callback}}
+		for _, it := range plan(m, fate, start, 10*time.Millisecond) {
+			got = append(got, leaving{it.due.Sub(start), m.steps[it.step].status, it.silent})
+		}
+		return got
+	}
+	ms := time.Millisecond
+	require.Equal(t, []leaving{{10 * ms, "sent", false}, {20 * ms, "delivered", false}},
+		layOut(0, "http://x", callbackFate{}))
+	require.Equal(t, []leaving{{30 * ms, "sent", false}, {20 * ms, "delivered", false}, {10 * ms, "read", false}},
+		layOut(0, "http://x", callbackFate{read: true, shuffled: true}))
+	require.Equal(t, []leaving{{110 * ms, "sent", true}, {120 * ms, "delivered", false}, {125 * ms, "delivered", false}},
+		layOut(0, "http://x", callbackFate{late: 100 * ms, lost: [maxSteps]bool{true}, doubled: [maxSteps]bool{false, true}}))
+	require.Equal(t, []leaving{{10 * ms, "undelivered", true}}, layOut(codeOverLimit, "", callbackFate{}))
+}
+
+func TestScheduleFiresInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q, began := newSchedule(), time.Now()
+		ctx, cancel := context.WithCancel(t.Context())
+		fired := make(chan time.Duration, 10)
+		hooks := make(chan webhook)
+		go q.run(ctx, func(it item) (webhook, bool) {
+			fired <- time.Since(began)
+			return it.hook, true
+		}, hooks)
+		at := func(d time.Duration, token string) item {
+			return item{due: began.Add(d), hook: webhook{token: token}}
+		}
+		q.add(at(3*time.Second, "c"), at(time.Second, "a"), at(time.Second, "b"))
+		synctest.Wait()
+		q.add(at(2*time.Second, "late but sooner"))
+		for _, want := range []time.Duration{1, 1, 2, 3} {
+			require.Equal(t, want*time.Second, <-fired, "although nobody takes webhooks")
+		}
+		for _, want := range []string{"a", "b", "late but sooner"} {
+			require.Equal(t, want, (<-hooks).token)
+		}
+		q.clear()
+		synctest.Wait()
+		q.add(at(3*time.Second, "after clear"))
+		require.Equal(t, "after clear", (<-hooks).token, "c went with the rest")
+
+		q.repeat(webhook{life: 0}, began)
+		require.Empty(t, q.pending, "its message was forgotten")
+		q.repeat(webhook{life: 1, token: "again"}, began)
+		require.Equal(t, "again", (<-hooks).token)
+		cancel()
+		synctest.Wait()
+	})
+}

@@ -1,0 +1,115 @@
+package tracker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluicehq/sluice/delivery"
+)
+
+// Ledger is the ledger as a projection of the log. Apply takes events in any
+// order and any number of times.
+type Ledger interface {
+	Apply(ctx context.Context, events []delivery.Event) error
+	Position(ctx context.Context) (uint64, error)
+	Advance(ctx context.Context, upTo uint64) error
+}
+
+// Lessor hands out leases.
+type Lessor interface {
+	Lease(ctx context.Context, name, holder string, ttl time.Duration) (bool, error)
+}
+
+// LedgerProjection keeps the ledger up to date with the log.
+type LedgerProjection struct {
+	log     Log
+	ledger  Ledger
+	lessor  Lessor
+	holder  string
+	logger  *slog.Logger
+	applied atomic.Uint64
+}
+
+// NewLedgerProjection makes the projection from its parts.
+func NewLedgerProjection(log Log, ledger Ledger, lessor Lessor, holder string, logger *slog.Logger) *LedgerProjection {
+	return &LedgerProjection{log: log, ledger: ledger, lessor: lessor, holder: holder, logger: logger}
+}
+
+// Applied is the last log sequence this process applied to the ledger.
+func (p *LedgerProjection) Applied() uint64 { return p.applied.Load() }
+
+// Run follows the log until ctx ends, and returns nil then.
+func (p *LedgerProjection) Run(ctx context.Context) error {
+	const tick = 500 * time.Millisecond
+	for ctx.Err() == nil {
+		mine, err := p.lessor.Lease(ctx, "ledger", p.holder, leaseLife)
+		if err == nil && mine {
+			err = p.lead(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			p.logger.WarnContext(ctx, "ledger projection interrupted, beginning again from its position", "error", err)
+		}
+		pause(ctx, tick)
+	}
+	return nil
+}
+
+// lead follows while the lease can be kept. The lease only saves work: two
+// followers would write the same records.
+func (p *LedgerProjection) lead(ctx context.Context) error {
+	position, err := p.ledger.Position(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		keep(ctx, cancel, p.lessor, p.holder)
+	}()
+	err = p.log.Follow(ctx, position+1, batchSize, p.apply)
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	cancel(nil)
+	<-done
+	return err
+}
+
+func (p *LedgerProjection) apply(ctx context.Context, entries []delivery.Entry) error {
+	events := make([]delivery.Event, 0, len(entries))
+	for _, e := range entries {
+		if event, ok := e.AsEvent(); ok {
+			events = append(events, event)
+		}
+	}
+	if err := p.ledger.Apply(ctx, events); err != nil {
+		return fmt.Errorf("events not applied to the ledger: %w", err)
+	}
+	// Records first, position second: a crash in between applies the same
+	// events once more, which changes nothing.
+	last := entries[len(entries)-1].Seq
+	if err := p.ledger.Advance(ctx, last); err != nil {
+		return fmt.Errorf("ledger position not advanced: %w", err)
+	}
+	p.applied.Store(last)
+	return nil
+}
+
+// keep extends the lease until ctx ends, and cancels the work when it is lost.
+func keep(ctx context.Context, cancel context.CancelCauseFunc, lessor Lessor, holder string) {
+	for pause(ctx, leaseLife/4) {
+		mine, err := lessor.Lease(ctx, "ledger", holder, leaseLife)
+		if err == nil && !mine {
+			err = errLeaseLost
+		}
+		if err != nil {
+			cancel(err)
+			return
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package producer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sluicehq/sluice/delivery"
+)
+
+// ErrConflict is what [Identities.Claim] returns for an id that belongs to
+// other content or to another sender.
+var ErrConflict = errors.New("the id belongs to another job: choose a new one")
+
+// Publisher puts a job into the stream. [Producer] is one; behind a [Handler]
+// it is made with [WithAnnounced]. Publish must return only once the job is
+// stored, and may be called again with a job it has stored.
+type Publisher interface {
+	Publish(ctx context.Context, job Job) (Receipt, error)
+}
+
+// Identities keeps, for as long as a job's state is kept, which content an id
+// stands for. Claim is atomic: of two claims of one id at most one is the
+// first. It reports known for the id's own content and sender, claimed before,
+// and [ErrConflict] for any other; digest is [delivery.Job.Digest], sender
+// [delivery.Job.Sender].
+type Identities interface {
+	Claim(ctx context.Context, job, digest, sender string) (known bool, err error)
+}
+
+// States reads the present state of a job, false if it has none.
+type States interface {
+	Get(ctx context.Context, id string) (delivery.Record, bool, error)
+}
+
+// Announcer tells of an event. When Announce returns nil the event is in the
+// log and [States] shows it. Telling one event twice is telling it once.
+type Announcer interface {
+	Announce(ctx context.Context, event delivery.Event) error
+}
+
+// announceTimeout bounds the announcement of a job that is already published.
+const announceTimeout = 10 * time.Second
+
+// answer is what becomes of one job of a request: id and status, or an error.
+type answer struct {
+	ID     string          `json:"id,omitempty"`
+	Status delivery.Status `json:"status,omitempty"`
+	Error  *problem        `json:"error,omitempty"`
+}
+
+// accept takes one job from request to promise. Every step may be repeated, so
+// a client without an answer sends the same request again and nothing more.
+func (h *Handler) accept(ctx context.Context, job Job) answer {
+	job, err := prepare(job)
+	if err != nil {
+		return h.refuse(job.ID, err)
+	}
+	known, err := h.identities.Claim(ctx, job.ID, job.Digest(), job.Sender())
+	if err != nil {
+		return h.refuse(job.ID, fmt.Errorf("claim the id: %w", err))
+	}
+	// The id stands for this content. A crash here leaves a claim without a
+	// job: the repeated request is known, finds no state, and is published.
+	if known {
+		record, found, err := h.states.Get(ctx, job.ID)
+		if err != nil {
+			return h.refuse(job.ID, fmt.Errorf("read the state: %w", err))
+		}
+		if found && record.Status != "" {
+			return answer{ID: job.ID, Status: record.Status}
+		}
+	}
+	if _, err := h.publisher.Publish(ctx, job); err != nil {
+		return h.refuse(job.ID, err)
+	}
+	// The stream has the job and it will be sent. A crash here leaves it
+	// without its accepted event: its story begins with the next one, and a
+	// repeated request publishes a copy that the grant of the first catches.
+	if err := h.announce(ctx, job); err != nil {
+		return h.refuse(job.ID, fmt.Errorf("announce the job: %w", err))
+	}
+	// The log and the state tell of the job. A crash here loses the answer
+	// alone: the repeated request is known and is told the present status.
+	return answer{ID: job.ID, Status: delivery.StatusAccepted}
+}
+
+// announce does not stop when the client hangs up: the job is published, so
+// its event belongs in the log.
+func (h *Handler) announce(ctx context.Context, job Job) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), announceTimeout)
+	defer cancel()
+	return h.announcer.Announce(ctx, job.Happened(delivery.EventAccepted, 1, h.now(), "accepted:"+job.ID))
+}
+
+func (h *Handler) refuse(id string, err error) answer {
+	p := problemWith(id, err)
+	if p.Code == codeUnavailable {
+		h.logger.Warn("job not taken", "job", id, "error", err)
+	}
+	return answer{Error: p}
+}

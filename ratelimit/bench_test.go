@@ -1,0 +1,106 @@
+package ratelimit_test
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluicehq/sluice/ratelimit"
+)
+
+const tracked = 10_000
+
+// BenchmarkAdmit asks on a real server, on its own clock and epoch, with 10,000
+// customers in the window. usec/script is the server's own time per admission.
+func BenchmarkAdmit(b *testing.B) {
+	if shared == nil {
+		b.Skip("needs redis-server")
+	}
+	for _, c := range []struct {
+		name      string
+		limit     int
+		customers int
+	}{
+		{"counted", 2 * tracked, tracked},
+		{"new", ratelimit.Unlimited, 1 << 40},
+		{"full", tracked, 1 << 40},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			g := fullGate(b, c.limit)
+			require.NoError(b, g.rdb.ConfigResetStat(b.Context()).Err())
+			var n atomic.Int64
+			b.SetParallelism(1)
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					i := int(n.Add(1)) + tracked
+					r := job(fmt.Sprintf("job-%d", i), "15550001111", customer(i%c.customers))
+					if _, err := g.Admit(context.Background(), r); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+			b.StopTimer()
+			b.ReportMetric(usecPerCall(b, g), "usec/script")
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "admissions/s")
+		})
+	}
+}
+
+// BenchmarkMemory reports what one customer in a sender's and a pool's window
+// costs, and one job that has ended well.
+func BenchmarkMemory(b *testing.B) {
+	if shared == nil {
+		b.Skip("needs redis-server")
+	}
+	g := fullGate(b, 2*tracked)
+	windows := g.memory(b, "{sluice}:window:sender:15550001111") + g.memory(b, "{sluice}:window:pool:pool")
+	g.apply(b,
+		ratelimit.Change{Kind: ratelimit.Progress, Job: "job-7", Attempt: 1, At: startAt,
+			Status: "delivered", SID: "SM0123456789abcdef0123456789abcdef"},
+		ratelimit.Change{Kind: ratelimit.Ended, Job: "job-7", Attempt: 1, At: startAt.AddDate(10, 0, 0), Status: "delivered"})
+	for b.Loop() {
+		b.ReportMetric(float64(windows)/tracked, "B/customer")
+		b.ReportMetric(float64(g.memory(b, "{sluice}:job:job-7")), "B/job")
+	}
+}
+
+// fullGate is a gate on the real server with 10,000 counted customers.
+func fullGate(b *testing.B, limit int) *bench {
+	b.Helper()
+	rdb := shared.client(int(nextDB.Add(1)))
+	b.Cleanup(func() { _ = rdb.FlushDB(context.Background()).Err(); _ = rdb.Close() })
+	g := &bench{Gate: ratelimit.New(rdb, ratelimit.Options{DefaultLimit: limit, DefaultMPS: 1e6}), rdb: rdb}
+	g.open(b)
+	for i := range tracked {
+		r := job(fmt.Sprintf("job-%d", i), "15550001111", customer(i))
+		g.goes(b, r)
+	}
+	return g
+}
+
+func (b *bench) memory(t testing.TB, key string) int64 {
+	t.Helper()
+	n, err := b.rdb.MemoryUsage(t.Context(), key, 0).Result()
+	require.NoError(t, err)
+	return n
+}
+
+func customer(i int) string { return fmt.Sprintf("+4915%09d", i) }
+
+func usecPerCall(b *testing.B, g *bench) float64 {
+	b.Helper()
+	stats, err := g.rdb.Info(context.Background(), "commandstats").Result()
+	require.NoError(b, err)
+	m := regexp.MustCompile(`cmdstat_evalsha:.*usec_per_call=([0-9.]+)`).FindStringSubmatch(stats)
+	require.NotNil(b, m, stats)
+	usec, err := strconv.ParseFloat(m[1], 64)
+	require.NoError(b, err)
+	return usec
+}

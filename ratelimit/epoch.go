@@ -1,0 +1,78 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Epoch reads the present life of Redis (its run id, or Options.Epoch) and the
+// one that the gate was opened for, empty if none. The gate is open exactly
+// while the two are equal, which every admission checks for itself.
+func (g *Gate) Epoch(ctx context.Context) (current, opened string, err error) {
+	reply, err := g.ask(ctx, epochScript, []string{keyEpoch})
+	if err != nil {
+		return "", "", err
+	}
+	row, err := decodeRow(reply, 2)
+	if err != nil {
+		return "", "", fmt.Errorf("gate epoch: %w", err)
+	}
+	return row[0], row[1], nil
+}
+
+// Open opens the gate for the epoch that the caller has refilled it in. It
+// returns ErrEpoch, and the gate stays closed, if Redis has begun another life
+// since. Apply the whole log first, up to its last sequence read one grant
+// life after the mismatch was seen: until then an older grant may still log
+// its intent and send.
+func (g *Gate) Open(ctx context.Context, epoch string) error {
+	if epoch == "" {
+		return errors.New("open: epoch must be set: read it before the refill")
+	}
+	reply, err := g.ask(ctx, openScript, []string{keyEpoch}, epoch)
+	if err != nil {
+		return err
+	}
+	opened, err := decodeBool(reply)
+	if err != nil {
+		return fmt.Errorf("gate open: %w", err)
+	}
+	if !opened {
+		return ErrEpoch
+	}
+	return nil
+}
+
+// Close closes the gate: nothing is admitted until Open. Grants already given
+// stay valid for their life.
+func (g *Gate) Close(ctx context.Context) error {
+	if err := g.rdb.Del(ctx, keyEpoch).Err(); err != nil {
+		return fmt.Errorf("gate close: %w", err)
+	}
+	return nil
+}
+
+// Lease takes or renews the lease called name for holder, and reports whether
+// holder has it now. It ends ttl after the last renewal, on the server's
+// clock: a holder that cannot renew in time must stop before that.
+func (g *Gate) Lease(ctx context.Context, name, holder string, ttl time.Duration) (bool, error) {
+	if name == "" || holder == "" || ttl < time.Millisecond {
+		return false, errors.New("lease: name, holder and a ttl of at least 1ms must be set")
+	}
+	reply, err := g.ask(ctx, leaseScript, []string{leaseKey(name)}, holder, ttl.Milliseconds())
+	if err != nil {
+		return false, err
+	}
+	return decodeBool(reply)
+}
+
+// Unlease ends the lease if holder has it, so that another can take it at once.
+func (g *Gate) Unlease(ctx context.Context, name, holder string) error {
+	if name == "" || holder == "" {
+		return errors.New("unlease: name and holder must be set")
+	}
+	_, err := g.ask(ctx, leaseScript, []string{leaseKey(name)}, holder, 0)
+	return err
+}

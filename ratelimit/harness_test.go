@@ -1,0 +1,236 @@
+package ratelimit_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluicehq/sluice/ratelimit"
+)
+
+// databases is how many tests can have a part of the real server to themselves.
+const databases = 4096
+
+// server is a redis-server child process.
+type server struct {
+	cmd    *exec.Cmd
+	dir    string
+	socket string
+}
+
+// shared is the real server of this run, nil if none was found. Each test uses
+// a database of its own.
+var (
+	shared   *server
+	nextDB   atomic.Int64
+	startAt  = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	errNoBin = errors.New("redis-server is not on PATH")
+)
+
+func startSharedServer() error {
+	dir, err := os.MkdirTemp("", "gate")
+	if err != nil {
+		return err
+	}
+	shared, err = startServer(dir)
+	switch {
+	case errors.Is(err, errNoBin) && os.Getenv("CI") != "":
+		return fmt.Errorf("%w, and CI must test on it", err)
+	case errors.Is(err, errNoBin):
+		fmt.Println("ratelimit: redis-server not found, testing on miniredis only")
+		return os.RemoveAll(dir)
+	case err != nil:
+		return err
+	}
+	fmt.Println("ratelimit: testing on miniredis and on a real redis-server")
+	return nil
+}
+
+func stopSharedServer() {
+	if shared != nil {
+		shared.kill()
+		_ = os.RemoveAll(shared.dir)
+	}
+}
+
+// startServer starts a redis-server that keeps its data in dir.
+func startServer(dir string) (*server, error) {
+	bin, err := exec.LookPath("redis-server")
+	if err != nil {
+		return nil, errNoBin
+	}
+	s := &server{dir: dir, socket: filepath.Join(dir, "s")}
+	s.cmd = exec.Command(bin, "--port", "0", "--unixsocket", s.socket, "--save", "",
+		"--dir", dir, "--databases", fmt.Sprint(databases))
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	rdb := s.client(0)
+	defer rdb.Close()
+	deadline := time.After(10 * time.Second)
+	for rdb.Ping(context.Background()).Err() != nil {
+		select {
+		case <-deadline:
+			s.kill()
+			return nil, errors.New("redis-server does not answer")
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	return s, nil
+}
+
+func (s *server) kill() {
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+}
+
+func (s *server) client(db int) *redis.Client {
+	return redis.NewClient(&redis.Options{
+		Network: "unix", Addr: s.socket, DB: db, MaxRetries: -1, ContextTimeoutEnabled: true,
+	})
+}
+
+// clock is the time that the scripts are given.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// bench is an open gate in an empty Redis, with a clock that the test moves.
+type bench struct {
+	*ratelimit.Gate
+	rdb   *redis.Client
+	clock *clock
+	opts  ratelimit.Options
+	real  bool
+}
+
+// onEach runs a test on miniredis, and on the real server if there is one.
+func onEach(t *testing.T, opts ratelimit.Options, test func(t *testing.T, b *bench)) {
+	t.Helper()
+	t.Run("miniredis", func(t *testing.T) {
+		t.Parallel()
+		test(t, onMini(t, opts))
+	})
+	if shared != nil {
+		t.Run("redis", func(t *testing.T) {
+			t.Parallel()
+			test(t, onReal(t, opts))
+		})
+	}
+}
+
+func onMini(t testing.TB, opts ratelimit.Options) *bench {
+	t.Helper()
+	m := miniredis.RunT(t)
+	opts.Epoch = t.Name()
+	return newBench(t, redis.NewClient(&redis.Options{Addr: m.Addr(), MaxRetries: -1}), opts, false)
+}
+
+func onReal(t testing.TB, opts ratelimit.Options) *bench {
+	t.Helper()
+	db := int(nextDB.Add(1))
+	require.Less(t, db, databases)
+	return newBench(t, shared.client(db), opts, true)
+}
+
+func newBench(t testing.TB, rdb *redis.Client, opts ratelimit.Options, real bool) *bench {
+	t.Helper()
+	t.Cleanup(func() { _ = rdb.Close() })
+	c := &clock{now: startAt}
+	if opts.Now == nil {
+		opts.Now = c.Now
+	}
+	b := &bench{Gate: ratelimit.New(rdb, opts), rdb: rdb, clock: c, opts: opts.WithDefaults(), real: real}
+	b.open(t)
+	return b
+}
+
+func (b *bench) open(t testing.TB) {
+	t.Helper()
+	current, _, err := b.Epoch(t.Context())
+	require.NoError(t, err)
+	require.NotEmpty(t, current)
+	require.NoError(t, b.Open(t.Context(), current))
+}
+
+// job is a template job of attempt 1, whose token and digest follow its id.
+func job(id, sender, customer string) ratelimit.Request {
+	return ratelimit.Request{
+		Job: id, Digest: "digest of " + id, Sender: sender, Customer: customer, Pool: "pool",
+		Priority: ratelimit.Normal, Attempt: 1, Token: "token of " + id, Template: true,
+	}
+}
+
+func (b *bench) admit(t testing.TB, r ratelimit.Request) ratelimit.Verdict {
+	t.Helper()
+	v, err := b.Admit(t.Context(), r)
+	require.NoError(t, err)
+	return v
+}
+
+func (b *bench) reserve(t testing.TB, r ratelimit.Request) ratelimit.Verdict {
+	t.Helper()
+	v, err := b.Reserve(t.Context(), r)
+	require.NoError(t, err)
+	return v
+}
+
+// goes admits and requires a grant.
+func (b *bench) goes(t testing.TB, r ratelimit.Request) ratelimit.Verdict {
+	t.Helper()
+	v := b.admit(t, r)
+	require.Equal(t, ratelimit.OutcomeGo, v.Outcome, "job %s: %+v", r.Job, v)
+	return v
+}
+
+// parks admits and requires a park for the reason.
+func (b *bench) parks(t testing.TB, r ratelimit.Request, reason string) ratelimit.Verdict {
+	t.Helper()
+	v := b.admit(t, r)
+	require.Equal(t, ratelimit.OutcomePark, v.Outcome, "job %s: %+v", r.Job, v)
+	require.Equal(t, reason, v.Reason)
+	return v
+}
+
+// apply brings changes to the gate from wherever it stands.
+func (b *bench) apply(t testing.TB, changes ...ratelimit.Change) {
+	t.Helper()
+	at, err := b.Position(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, b.Apply(t.Context(), at, at+1, changes))
+}
+
+func (b *bench) pool(t testing.TB, name string) ratelimit.PoolLimits {
+	t.Helper()
+	p, err := b.Limits(t.Context(), name)
+	require.NoError(t, err)
+	return p
+}
+
+func (b *bench) used(t testing.TB) int { return b.pool(t, "pool").Used }
+
+func limit(n int) *int { return &n }

@@ -1,0 +1,22 @@
+-- Binds a job id to its content and sender.
+--
+-- KEYS 1 job
+-- ARGV 10 digest  11 sender
+-- Returns new, known or conflict.
+
+local digest, sender = ARGV[10], ARGV[11]
+local held = call('HMGET', KEYS[1], 'd', 's')
+if held[1] and (held[1] ~= digest or held[2] ~= sender) then
+  return 'conflict'
+end
+if held[1] then
+  return 'known'
+end
+-- What is true now: the id is this job's. A crash before it is published leaves
+-- a claim that the same request finds as its own, and that time forgets.
+local ttl = call('PTTL', KEYS[1])
+call('HSET', KEYS[1], 'd', digest, 's', sender)
+if ttl == -2 then
+  call('PEXPIRE', KEYS[1], ms(retention))
+end
+return 'new'
