@@ -207,19 +207,15 @@ func TestFollowGoesOnAfterARestartOfTheServer(t *testing.T) {
 	}()
 	next := uint64(0)
 	for round := range 3 {
-		t.Log(time.Now().Format("05.000"), "append")
 		for i := range 10 {
 			_, err := log.Append(t.Context(), event(fmt.Sprint(round, "-", i)))
 			require.NoError(t, err)
 		}
-		t.Log(time.Now().Format("05.000"), "read")
 		for range 10 {
 			next++
 			require.Equal(t, next, receive(t, seen))
 		}
-		t.Log(time.Now().Format("05.000"), "close")
 		srv.Close()
-		t.Log(time.Now().Format("05.000"), "start")
 		srv, err = embedded.StartNATS(t.Context(), cfg)
 		require.NoError(t, err)
 	}

@@ -181,7 +181,7 @@ func TestAnswersAndWhatTheyMean(t *testing.T) {
 		"201 without sid":       {201, `{"status":"queued"}`, messaging.Unknown, messaging.Retry, 0},
 		"201 too long":          {201, long, messaging.Unknown, messaging.Retry, 0},
 		"204":                   {204, ``, messaging.Unknown, messaging.Retry, 0},
-		"304":                   {304, ``, messaging.Permanent, messaging.Permanent, 0},
+		"304":                   {304, ``, messaging.AccountBroken, messaging.AccountBroken, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

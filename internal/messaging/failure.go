@@ -109,8 +109,10 @@ func (c *Catalogue) classify(status, code int, written bool) Class {
 			return class
 		}
 		return unclear(written)
-	case status/100 == 4: // the API names its refusals; this came from elsewhere, or from its door
-		return AccountBroken
+	case status == 401, status == 403, status == 404, status == 405:
+		return AccountBroken // the API's door, or no API at all
+	case status/100 == 4: // something in this request, which would bar its sender's way for good
+		return Permanent
 	}
 	return unclear(written) // no answer, 5xx, or a success that could not be read
 }
