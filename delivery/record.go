@@ -25,7 +25,7 @@ type Record struct {
 
 // Apply adds an event and returns the record that follows. It takes every
 // event, in any order and any number of times: the result depends only on the
-// set of events applied. Events of other jobs, and refusals of a message that
+// set of events applied. Events of other jobs, and refusals of messages that
 // only bore this job's id, change nothing.
 func (r Record) Apply(e Event) Record {
 	if e.Job == "" || (r.ID != "" && e.Job != r.ID) || e.Reason == ReasonConflict {
@@ -39,8 +39,18 @@ func (r Record) Apply(e Event) Record {
 		timeline = slices.Delete(timeline, i, i+1)
 	}
 	at, _ := slices.BinarySearchFunc(timeline, e, compareEvents)
-	r.Timeline = slices.Insert(timeline, at, e)
+	r.Timeline = withoutRefusals(slices.Insert(timeline, at, e))
 	return r.read()
+}
+
+// withoutRefusals drops refusals from the story of a job that exists: they
+// tell of messages that only bore its id.
+func withoutRefusals(timeline []Event) []Event {
+	exists := slices.ContainsFunc(timeline, func(e Event) bool { return e.Type.rank() > EventRejected.rank() })
+	if !exists {
+		return timeline
+	}
+	return slices.DeleteFunc(timeline, func(e Event) bool { return e.Type == EventRejected })
 }
 
 // ReasonConflict marks the refusal of a message whose id belongs to a job with

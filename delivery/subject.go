@@ -44,6 +44,6 @@ func EventSubject(sender string, t EventType) string {
 	return eventsPrefix + sender + "." + string(t)
 }
 
-// HeaderAnnounced, when set on a published job, says that its publisher puts
+// HeaderAnnounced is a header that, set on a published job, says that its publisher puts
 // the accepted event into the log itself.
 const HeaderAnnounced = "Sluice-Announced"

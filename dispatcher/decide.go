@@ -11,9 +11,9 @@ import (
 
 // Outcome is how a POST ended: a SID, or a fault.
 type Outcome struct {
-	SID        string
-	Fault      *delivery.Fault
-	Begun, End time.Time
+	SID   string
+	Fault *delivery.Fault
+	End   time.Time // on the gate's clock, as all times that are compared later
 }
 
 func (o Outcome) code() int {
@@ -44,16 +44,16 @@ func Decide(p Policy, task delivery.Task, o Outcome) Step {
 		return taken(task, o.SID, o.End, "")
 	}
 	switch o.Fault.Kind {
-	case delivery.FaultUnknown:
-		return unknown(p, task, o)
 	case delivery.FaultRetry, delivery.FaultLater, delivery.FaultThrottled:
 		return retry(p, task, o)
 	case delivery.FaultLimit, delivery.FaultSender:
 		return rest(p, task, o)
 	case delivery.FaultOptedOut:
 		return refused(task, o, delivery.EventSuppressed)
-	default:
+	case delivery.FaultRejected, delivery.FaultWindow:
 		return refused(task, o, delivery.EventFailed)
+	default: // FaultUnknown, and whatever is not known to be harmless
+		return unknown(p, task, o)
 	}
 }
 

@@ -16,14 +16,16 @@ import (
 // It never sends. Either the earlier delivery's outcome is known, and this is
 // a copy; or it is not, and after the grace evidence decides.
 func (d *Dispatcher) settlePrior(ctx context.Context, task delivery.Task, v ratelimit.Verdict) Step {
-	if v.Settled {
+	if v.SID != "" {
 		return Step{Settlement: ack()}
 	}
 	// An attempt ends one ack wait after its grant at the latest. Until then
-	// the earlier delivery may still be at work, and nothing is amiss.
+	// the earlier delivery may still be at work, and nothing is amiss. One that
+	// is settled without a SID has ended, but perhaps not its job: it may have
+	// died between writing down what comes next and moving the message.
 	ended := task.Ended
 	if latest := v.At.Add(d.cfg.AckWait); ended.IsZero() {
-		if v.Now.Before(latest) {
+		if !v.Settled && v.Now.Before(latest) {
 			return Step{Settlement: comeBack(task, latest, time.Time{})}
 		}
 		ended = latest
@@ -41,16 +43,18 @@ func (d *Dispatcher) settlePrior(ctx context.Context, task delivery.Task, v rate
 	if due := ended.Add(d.cfg.UnknownGrace); v.Now.Before(due) {
 		return d.tell(ctx, task, interrupted(task, ended, due))
 	}
-	return d.search(ctx, task, v.At, ended)
+	return d.search(ctx, task, v, ended)
 }
 
 // over reports whether the record shows that nothing is left to do for the
 // attempt. A later attempt that has begun came from a stored message of its
-// own, so this one may go.
+// own, so this one may go. How an earlier attempt ended says nothing of this
+// one, which a redrive has begun.
 func over(r delivery.Record, attempt int) bool {
 	_, sent := r.Sent(attempt)
 	begun, _ := r.Begun(attempt)
-	return sent || begun || r.Status.Ended() || r.Status == delivery.StatusHeld
+	ended := r.Attempt >= attempt && (r.Status.Ended() || r.Status == delivery.StatusHeld)
+	return sent || begun || ended
 }
 
 // next brings the job back at once for the attempt after this one.
@@ -74,13 +78,13 @@ func interrupted(task delivery.Task, ended, due time.Time) Step {
 // search asks the provider whether the message exists, and settles the attempt
 // by the answer. The record was read after the grace, so a callback that named
 // the SID in time has been seen.
-func (d *Dispatcher) search(ctx context.Context, task delivery.Task, begun, ended time.Time) Step {
+func (d *Dispatcher) search(ctx context.Context, task delivery.Task, v ratelimit.Verdict, ended time.Time) Step {
 	listed, err := d.provider.List(ctx, task.Job.To, task.Job.From, mostListed)
 	if err != nil {
 		d.cfg.Log.WarnContext(ctx, "messages could not be listed", "job", task.Job.ID, "error", err)
-		return Step{Settlement: comeBack(task, d.cfg.Clock().Add(d.cfg.UnknownGrace), ended)}
+		return Step{Settlement: comeBack(task, v.Now.Add(d.cfg.UnknownGrace), ended)}
 	}
-	for _, m := range candidates(listed, task.Job, begun, ended) {
+	for _, m := range candidates(listed, task.Job, v.At, ended) {
 		// From here on the SID is this job's. A crash before the event leads
 		// back here, and the same SID is found and owned again.
 		mine, err := d.evidence.Own(ctx, m.SID, task.Job.ID)
@@ -89,11 +93,11 @@ func (d *Dispatcher) search(ctx context.Context, task delivery.Task, begun, ende
 		}
 		if mine {
 			d.observer.Resolved("found")
-			return d.tell(ctx, task, taken(task, m.SID, d.cfg.Clock(), "found in the provider's list"))
+			return d.tell(ctx, task, taken(task, m.SID, v.Now, "found in the provider's list"))
 		}
 	}
 	d.observer.Resolved(string(task.Job.OnUnknown))
-	return d.tell(ctx, task, unresolved(task, d.cfg.Clock()))
+	return d.tell(ctx, task, unresolved(task, v.Now))
 }
 
 // mostListed bounds the search; the list is newest first and holds one pair of

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -118,19 +119,17 @@ func (r *Releaser) Pass(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var failed []error // a pool in trouble does not hold up the others
 	for _, pool := range slices.Sorted(maps.Keys(pools)) {
 		mine, err := r.gate.Lease(ctx, "release:"+pool, r.cfg.Holder, leaseLife)
+		if err == nil && mine {
+			err = r.serve(ctx, newQueue(r.room, counts, pools[pool]))
+		}
 		if err != nil {
-			return err
-		}
-		if !mine {
-			continue
-		}
-		if err := r.serve(ctx, newQueue(r.room, counts, pools[pool])); err != nil {
-			return fmt.Errorf("pool %s: %w", pool, err)
+			failed = append(failed, fmt.Errorf("pool %s: %w", pool, err))
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 func (r *Releaser) byPool(ctx context.Context, senders []string) (map[string][]string, error) {

@@ -38,17 +38,20 @@ func (d *Dispatcher) send(ctx context.Context, task delivery.Task, v ratelimit.V
 	begun := d.cfg.Clock()
 	resource, err := d.provider.Create(ctx, d.message(task, intent))
 	end := d.cfg.Clock()
-	outcome := Outcome{SID: resource.SID, Fault: fault(err), Begun: begun, End: end}
+	// The end is told on the gate's clock: it is compared with the grant when
+	// evidence is looked for, by another worker on another machine.
+	outcome := Outcome{SID: resource.SID, Fault: fault(err), End: v.Now.Add(end.Sub(asked))}
 	d.observer.Posted(end.Sub(begun), end.Sub(task.Published), outcome.code(), err != nil)
 	return d.conclude(task, Decide(d.policy(), task, outcome))
 }
 
-// conclude makes an outcome true: first the slot, then the log, and the queue
+// conclude makes an outcome true: first the log, then the slot, and the queue
 // when this returns. It does so on a context of its own: what is known must be
-// written down even while the worker is being stopped. A crash in between
-// leaves the attempt unknown, which is settled by evidence.
+// written down even while the worker is being stopped. A crash before the log
+// has the outcome leaves the attempt unknown, which is settled by evidence; a
+// crash after it leads back here, and the record says what was decided.
 func (d *Dispatcher) conclude(task delivery.Task, step Step) Step {
-	ctx, cancel := context.WithTimeout(context.Background(), d.cfg.AckWait-d.cfg.SendTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), d.grantLife())
 	defer cancel()
 	if step.Trip > 0 {
 		until := d.cfg.Clock().Add(step.Trip)
@@ -56,20 +59,22 @@ func (d *Dispatcher) conclude(task delivery.Task, step Step) Step {
 			return handBack("the gate did not take the sender's rest", err)
 		}
 	}
-	if step.GiveBack {
+	told := d.tell(ctx, task, step)
+	if step.GiveBack && told.Trouble == "" {
 		// Best effort: a slot not given back is counted too long, never too
-		// short, and the log's failed event gives it back again.
+		// short, and the event in the log gives it back again.
 		if err := d.gate.GiveBack(ctx, task.Job.ID, task.Attempt, task.Token); err != nil {
 			d.cfg.Log.WarnContext(ctx, "slot not given back", "job", task.Job.ID, "error", err)
 		}
 	}
-	return d.tell(ctx, task, step)
+	return told
 }
 
-// wait sleeps until the sender's rate lets the job go, at most the gate's
-// horizon counted from when the grant was asked for.
+// wait sleeps until the sender's rate lets the job go: the gate's horizon at
+// most, counted from when the grant was asked for. Should the gate's clock have
+// been set back since the turn was booked, it ends with the grant's life.
 func (d *Dispatcher) wait(ctx context.Context, turn time.Duration, asked time.Time) error {
-	left := turn - d.cfg.Clock().Sub(asked)
+	left := min(turn, d.grantLife()) - d.cfg.Clock().Sub(asked)
 	if left <= 0 {
 		return ctx.Err()
 	}
@@ -83,14 +88,16 @@ func (d *Dispatcher) wait(ctx context.Context, turn time.Duration, asked time.Ti
 	}
 }
 
-// outlived reports whether the grant's life is over: ack wait less send
-// timeout, so that an attempt ends at the latest one ack wait after its grant.
-// Both clocks are asked: the monotonic one stands still while the machine is
+// grantLife is how long after its grant a POST may still begin: ack wait less
+// send timeout, so that an attempt ends at the latest one ack wait after it.
+func (d *Dispatcher) grantLife() time.Duration { return d.cfg.AckWait - d.cfg.SendTimeout }
+
+// outlived reports whether the grant's life is over. Both clocks are asked: the monotonic one stands still while the machine is
 // suspended, the wall clock may be set back.
 func (d *Dispatcher) outlived(asked time.Time) bool {
 	now := d.cfg.Clock()
 	elapsed := max(now.Sub(asked), now.Round(0).Sub(asked.Round(0)))
-	return elapsed >= d.cfg.AckWait-d.cfg.SendTimeout
+	return elapsed >= d.grantLife()
 }
 
 // maxValidity is the longest the provider keeps a message queued.

@@ -21,9 +21,6 @@ type Step struct {
 	Err        error
 }
 
-// handBackFor is how long a message that could not be handled rests.
-const handBackFor = time.Second
-
 func handBack(trouble string, err error) Step {
 	return Step{
 		Settlement: delivery.Settlement{Action: delivery.HandBack},

@@ -9,8 +9,8 @@ import (
 	"github.com/sluicehq/sluice/delivery"
 )
 
-// ErrConflict is what [Identities.Claim] returns for an id that belongs to
-// other content or to another sender.
+// ErrConflict says that an id belongs to other content or to another sender.
+// [Identities.Claim] and [Publisher.Publish] return it.
 var ErrConflict = errors.New("the id belongs to another job: choose a new one")
 
 // Publisher puts a job into the stream. [Producer] is one; behind a [Handler]
@@ -18,6 +18,8 @@ var ErrConflict = errors.New("the id belongs to another job: choose a new one")
 // stored, and may be called again with a job it has stored.
 type Publisher interface {
 	Publish(ctx context.Context, job Job) (Receipt, error)
+	// PublishAgain publishes a job that the stream takes for a duplicate.
+	PublishAgain(ctx context.Context, job Job) (Receipt, error)
 }
 
 // Identities keeps, for as long as a job's state is kept, which content an id
@@ -27,6 +29,8 @@ type Publisher interface {
 // [delivery.Job.Sender].
 type Identities interface {
 	Claim(ctx context.Context, job, digest, sender string) (known bool, err error)
+	// Disclaim undoes a first claim that nothing has come of.
+	Disclaim(ctx context.Context, job, digest, sender string) error
 }
 
 // States reads the present state of a job, false if it has none.
@@ -72,7 +76,7 @@ func (h *Handler) accept(ctx context.Context, job Job) answer {
 			return answer{ID: job.ID, Status: record.Status}
 		}
 	}
-	if _, err := h.publisher.Publish(ctx, job); err != nil {
+	if err := h.publish(ctx, job, known); err != nil {
 		return h.refuse(job.ID, err)
 	}
 	// The stream has the job and it will be sent. A crash here leaves it
@@ -84,6 +88,27 @@ func (h *Handler) accept(ctx context.Context, job Job) answer {
 	// The log and the state tell of the job. A crash here loses the answer
 	// alone: the repeated request is known and is told the present status.
 	return answer{ID: job.ID, Status: delivery.StatusAccepted}
+}
+
+// publish puts the job into the stream. Where its claim was the first and yet
+// the stream has a message of this id, somebody published it without a claim,
+// over NATS, and no dispatcher had seen it: then that message counts.
+func (h *Handler) publish(ctx context.Context, job Job, known bool) error {
+	receipt, err := h.publisher.Publish(ctx, job)
+	if known || !(receipt.Duplicate || errors.Is(err, ErrConflict)) {
+		return err
+	}
+	if errors.Is(err, ErrConflict) {
+		// A crash before this leaves the other message to be refused in favour
+		// of a job that was never accepted; its publisher reads so in the log.
+		return errors.Join(err, h.identities.Disclaim(ctx, job.ID, job.Digest(), job.Sender()))
+	}
+	if receipt.Taken {
+		// Between our claim and here a dispatcher met it: it was the same job,
+		// or has been refused because of our claim.
+		_, err = h.publisher.PublishAgain(ctx, job)
+	}
+	return err
 }
 
 // announce does not stop when the client hangs up: the job is published, so

@@ -65,7 +65,7 @@ func TestWhatIsTriedAgain(t *testing.T) {
 					return
 				}
 				require.NoError(t, err)
-				require.Equal(t, producer.Receipt{ID: "order-1", Duplicate: true}, receipt)
+				require.Equal(t, producer.Receipt{ID: "order-1", Duplicate: true, Taken: true}, receipt)
 				require.Equal(t, []string{"order-1", "order-1"}, ids)
 			})
 		})

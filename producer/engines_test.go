@@ -23,6 +23,7 @@ type engines struct {
 	records   map[string]delivery.Record   // id → what the ledger shows
 	faults    map[string]fault             // step → what happens there next
 	refuse    func(job producer.Job) error // when set, what Publish answers
+	unclaimed map[string]bool              // ids that the stream met without a claim, and that were taken
 }
 
 type fault int
@@ -37,7 +38,7 @@ var errEngine = errors.New("engine does not answer")
 func newEngines() *engines {
 	return &engines{
 		claims: map[string]string{}, published: map[string][]producer.Job{},
-		records: map[string]delivery.Record{}, faults: map[string]fault{},
+		records: map[string]delivery.Record{}, faults: map[string]fault{}, unclaimed: map[string]bool{},
 	}
 }
 
@@ -72,6 +73,16 @@ func (e *engines) Claim(_ context.Context, id, digest, sender string) (bool, err
 	return known, e.step("claim", func() { e.claims[id] = sender + digest })
 }
 
+func (e *engines) Disclaim(_ context.Context, id, digest, sender string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.step("disclaim", func() {
+		if e.claims[id] == sender+digest {
+			delete(e.claims, id)
+		}
+	})
+}
+
 func (e *engines) Get(_ context.Context, id string) (delivery.Record, bool, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -87,8 +98,18 @@ func (e *engines) Publish(_ context.Context, job producer.Job) (producer.Receipt
 			return producer.Receipt{ID: job.ID}, err
 		}
 	}
+	if e.unclaimed[job.ID] { // somebody else's message under this id is or was in the stream
+		return producer.Receipt{ID: job.ID, Duplicate: true, Taken: true}, nil
+	}
 	err := e.step("publish", func() { e.published[job.ID] = append(e.published[job.ID], job) })
 	return producer.Receipt{ID: job.ID, Duplicate: len(e.published[job.ID]) > 1}, err
+}
+
+func (e *engines) PublishAgain(_ context.Context, job producer.Job) (producer.Receipt, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	err := e.step("publish again", func() { e.published[job.ID] = append(e.published[job.ID], job) })
+	return producer.Receipt{ID: job.ID}, err
 }
 
 func (e *engines) Announce(ctx context.Context, event delivery.Event) error {

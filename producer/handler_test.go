@@ -131,6 +131,28 @@ func TestConflict(t *testing.T) {
 
 // Whichever write fails, done or not, the client sends the same request again
 // and in the end the promise holds: published, announced, claimed.
+// A message that came over NATS is unknown to the gate until a dispatcher has
+// seen it, and yet its id is taken.
+func TestIDTakenOverNATSOnly(t *testing.T) {
+	t.Parallel()
+	t.Run("still queued with other content", func(t *testing.T) {
+		t.Parallel()
+		e := newEngines()
+		e.refuse = func(producer.Job) error { return producer.ErrConflict }
+		got := post(t, e.handler(), "", one)
+		require.Equal(t, http.StatusConflict, got.code)
+		require.Empty(t, e.claims, "the first job keeps its id")
+	})
+	t.Run("taken since the claim", func(t *testing.T) {
+		t.Parallel()
+		e := newEngines()
+		e.unclaimed["order-1"] = true
+		got := post(t, e.handler(), "", one)
+		require.Equal(t, http.StatusAccepted, got.code)
+		require.Len(t, e.published["order-1"], 1, "published under an id of its own")
+	})
+}
+
 func TestRepeatingARequestAlwaysHeals(t *testing.T) {
 	t.Parallel()
 	for _, step := range []string{"claim", "get", "publish", "announce"} {

@@ -177,6 +177,10 @@ func (s *slow) Publish(_ context.Context, job producer.Job) (producer.Receipt, e
 	return producer.Receipt{ID: job.ID}, nil
 }
 
+func (s *slow) PublishAgain(ctx context.Context, job producer.Job) (producer.Receipt, error) {
+	return s.Publish(ctx, job)
+}
+
 func TestNoMoreAtOnceThanTold(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -28,6 +28,9 @@ type Receipt struct {
 	// Duplicate says that the stream already had a message with this id, from
 	// an earlier call or from an unanswered try of this one; its content counts.
 	Duplicate bool
+	// Taken says of a duplicate that the earlier message has left the queue, so
+	// that nobody can tell here whether its content was the same.
+	Taken bool
 }
 
 // Producer publishes jobs. It is safe for concurrent use and holds no state:
@@ -81,7 +84,8 @@ func New(js jetstream.JetStream, opts ...Option) *Producer {
 // becomes a UUIDv7; other defaults are those of [delivery.Job.WithDefaults].
 //
 // A job that breaks a rule is refused with a [*FieldError] and a full queue
-// with [ErrQueueFull]; the other refusals are [ErrNoSpace] and [ErrTooLarge].
+// with [ErrQueueFull]; the other refusals are [ErrNoSpace], [ErrTooLarge] and
+// [ErrConflict], for an id that the queue holds with other content.
 // While the outcome is open (no answer, no leader, connection lost) the same
 // message is published again, with growing pauses, up to the time of
 // [WithRetryFor] and never beyond ctx; then the error is [ErrUnavailable]. The
@@ -91,7 +95,22 @@ func (p *Producer) Publish(ctx context.Context, job Job) (Receipt, error) {
 	if err != nil {
 		return Receipt{ID: job.ID}, err
 	}
-	msg, err := p.message(job)
+	return p.publish(ctx, job, job.ID)
+}
+
+// PublishAgain publishes a job whose id the stream would still take for a
+// duplicate. If the earlier message was this job after all, the copy is caught
+// before it is sent.
+func (p *Producer) PublishAgain(ctx context.Context, job Job) (Receipt, error) {
+	job, err := prepare(job)
+	if err != nil {
+		return Receipt{ID: job.ID}, err
+	}
+	return p.publish(ctx, job, job.ID+"#"+job.Digest())
+}
+
+func (p *Producer) publish(ctx context.Context, job Job, msgID string) (Receipt, error) {
+	msg, err := p.message(job, msgID)
 	if err != nil {
 		return Receipt{ID: job.ID}, err
 	}
@@ -99,7 +118,32 @@ func (p *Producer) Publish(ctx context.Context, job Job) (Receipt, error) {
 	if err != nil {
 		return Receipt{ID: job.ID}, err
 	}
-	return Receipt{ID: job.ID, Duplicate: ack.Duplicate}, nil
+	receipt := Receipt{ID: job.ID, Duplicate: ack.Duplicate}
+	if ack.Duplicate {
+		receipt.Taken, err = p.compare(ctx, ack, job)
+	}
+	return receipt, err
+}
+
+// compare looks at the message that a job is a duplicate of. Where that cannot
+// be read, as with an account that may only publish, it counts as taken.
+func (p *Producer) compare(ctx context.Context, ack *jetstream.PubAck, job Job) (taken bool, err error) {
+	stream, err := p.js.Stream(ctx, ack.Stream)
+	if err != nil {
+		return true, nil
+	}
+	stored, err := stream.GetMsg(ctx, ack.Sequence)
+	if err != nil {
+		return true, nil
+	}
+	earlier, err := delivery.Published{
+		Subject: stored.Subject, Data: stored.Data, MsgID: stored.Header.Get(jetstream.MsgIDHeader),
+		Sequence: stored.Sequence, Time: stored.Time,
+	}.Job()
+	if err == nil && earlier.ID == job.ID && (earlier.Digest() != job.Digest() || earlier.Sender() != job.Sender()) {
+		return false, ErrConflict
+	}
+	return false, nil
 }
 
 // prepare fills what the job leaves open and checks the result. It changes
@@ -118,14 +162,14 @@ func prepare(job Job) (Job, error) {
 	return job, job.Validate()
 }
 
-func (p *Producer) message(job Job) (*nats.Msg, error) {
+func (p *Producer) message(job Job, msgID string) (*nats.Msg, error) {
 	data, err := json.Marshal(job)
 	if err != nil {
 		return nil, fmt.Errorf("encode job %s: %w", job.ID, err)
 	}
 	msg := nats.NewMsg(delivery.JobSubject(job.Priority, job.Sender()))
 	msg.Data = data
-	msg.Header.Set(jetstream.MsgIDHeader, job.ID)
+	msg.Header.Set(jetstream.MsgIDHeader, msgID)
 	if p.announced {
 		msg.Header.Set(delivery.HeaderAnnounced, "1")
 	}

@@ -83,6 +83,32 @@ func TestSameIDIsOneMessage(t *testing.T) {
 	require.EqualValues(t, 1, stored(t, stream))
 }
 
+func TestSameIDWithOtherContentIsAConflictWhileItIsQueued(t *testing.T) {
+	t.Parallel()
+	js, stream := newQueue(t, -1)
+	p := producer.New(js)
+	_, err := p.Publish(t.Context(), job("order-1"))
+	require.NoError(t, err)
+
+	other := job("order-1")
+	other.Body = "something else"
+	receipt, err := p.Publish(t.Context(), other)
+	require.ErrorIs(t, err, producer.ErrConflict)
+	require.Equal(t, "order-1", receipt.ID)
+	require.EqualValues(t, 1, stored(t, stream))
+
+	require.NoError(t, stream.Purge(t.Context()), "a dispatcher takes the job")
+	receipt, err = p.Publish(t.Context(), other)
+	require.NoError(t, err)
+	require.True(t, receipt.Duplicate)
+	require.True(t, receipt.Taken, "nobody can tell any more")
+
+	receipt, err = p.PublishAgain(t.Context(), other)
+	require.NoError(t, err)
+	require.False(t, receipt.Duplicate)
+	require.EqualValues(t, 1, stored(t, stream))
+}
+
 func TestFullQueueRefuses(t *testing.T) {
 	t.Parallel()
 	js, stream := newQueue(t, 1)

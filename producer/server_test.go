@@ -84,6 +84,11 @@ func (s scripted) PublishMsg(ctx context.Context, msg *nats.Msg, _ ...jetstream.
 	return s.publish(ctx, msg)
 }
 
+// Stream is refused, as to an account that may only publish.
+func (s scripted) Stream(context.Context, string) (jetstream.Stream, error) {
+	return nil, nats.ErrPermissionViolation
+}
+
 func published(t testing.TB, stream jetstream.Stream, seq uint64) (delivery.Published, nats.Header) {
 	t.Helper()
 	raw, err := stream.GetMsg(t.Context(), seq)

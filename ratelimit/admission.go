@@ -113,7 +113,8 @@ type Verdict struct {
 	// and nothing is counted.
 	InWindow bool
 	// SID is, for a prior grant, the provider's id of its message if known.
-	// Settled: that attempt has a receipt, was given back, or is over.
+	// Settled: that attempt has a receipt or is over, or a later one is known.
+	// A place given back settles nothing.
 	SID     string
 	Settled bool
 }
@@ -196,6 +197,16 @@ func (g *Gate) Claim(ctx context.Context, job, digest, sender string) (known boo
 		return true, ErrConflict
 	}
 	return word == "known", nil
+}
+
+// Disclaim lets go of an id that this caller was the first to claim, if nothing
+// has come of the job since. It works while the gate is closed.
+func (g *Gate) Disclaim(ctx context.Context, job, digest, sender string) error {
+	if job == "" || digest == "" || sender == "" {
+		return errors.New("disclaim: job, digest and sender must be set")
+	}
+	_, err := g.ask(ctx, disclaimScript, []string{jobKey(job)}, digest, sender)
+	return err
 }
 
 // GiveBack returns the place of an attempt that definitely was not delivered.

@@ -34,7 +34,7 @@ func BenchmarkAdmit(b *testing.B) {
 			g := fullGate(b, c.limit)
 			require.NoError(b, g.rdb.ConfigResetStat(b.Context()).Err())
 			var n atomic.Int64
-			b.SetParallelism(1)
+			b.SetParallelism(8)
 			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {

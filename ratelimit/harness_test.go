@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sort"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -126,6 +127,8 @@ type bench struct {
 	clock *clock
 	opts  ratelimit.Options
 	real  bool
+	// versions counts the policies set.
+	versions atomic.Uint64
 }
 
 // onEach runs a test on miniredis, and on the real server if there is one.
@@ -232,5 +235,74 @@ func (b *bench) pool(t testing.TB, name string) ratelimit.PoolLimits {
 }
 
 func (b *bench) used(t testing.TB) int { return b.pool(t, "pool").Used }
+
+// version is one that is new to every policy.
+func (b *bench) version() uint64 { return b.versions.Add(1) }
+
+// sets sets the policy of sender, setsPool that of pool.
+func (b *bench) sets(t testing.TB, p ratelimit.SenderPolicy) {
+	t.Helper()
+	require.NoError(t, b.SetSender(t.Context(), sender, p, b.version()))
+}
+
+func (b *bench) setsPool(t testing.TB, p ratelimit.PoolPolicy) {
+	t.Helper()
+	require.NoError(t, b.SetPool(t.Context(), "pool", p, b.version()))
+}
+
+func (b *bench) says(t testing.TB, customer, to string, c ratelimit.Choice) {
+	t.Helper()
+	require.NoError(t, b.SetConsent(t.Context(), customer, to, c, b.clock.Now(), b.version()))
+}
+
+// writes opens the customer's service window.
+func (b *bench) writes(t testing.TB, to, customer string) {
+	t.Helper()
+	b.apply(t, ratelimit.Change{Kind: ratelimit.Inbound, Sender: to, Customer: customer, At: b.clock.Now()})
+}
+
+func (b *bench) claim(t testing.TB, id, digest, from string) (known bool) {
+	t.Helper()
+	known, err := b.Claim(t.Context(), id, digest, from)
+	require.NoError(t, err)
+	return known
+}
+
+func (b *bench) ttl(t testing.TB, id string) time.Duration {
+	t.Helper()
+	ttl, err := b.rdb.PTTL(t.Context(), "{sluice}:job:"+id).Result()
+	require.NoError(t, err)
+	return ttl
+}
+
+// dump is all that Redis holds, by key.
+func (b *bench) dump(t testing.TB) map[string]any {
+	t.Helper()
+	ctx := t.Context()
+	keys, err := b.rdb.Keys(ctx, "*").Result()
+	require.NoError(t, err)
+	all := make(map[string]any, len(keys))
+	for _, key := range keys {
+		kind, err := b.rdb.Type(ctx, key).Result()
+		require.NoError(t, err)
+		switch kind {
+		case "string":
+			all[key], err = b.rdb.Get(ctx, key).Result()
+		case "hash":
+			all[key], err = b.rdb.HGetAll(ctx, key).Result()
+		case "zset":
+			all[key], err = b.rdb.ZRangeWithScores(ctx, key, 0, -1).Result()
+		case "set":
+			var members []string
+			members, err = b.rdb.SMembers(ctx, key).Result()
+			sort.Strings(members)
+			all[key] = members
+		default:
+			t.Fatalf("%s is a %s", key, kind)
+		}
+		require.NoError(t, err)
+	}
+	return all
+}
 
 func limit(n int) *int { return &n }

@@ -22,6 +22,7 @@ type script struct {
 var (
 	admitScript    = load("admit", "gate", "window", "record", "waiting", "policy", "rate")
 	claimScript    = load("claim", "gate")
+	disclaimScript = load("disclaim", "gate")
 	giveBackScript = load("giveback", "gate", "window", "record")
 	cancelScript   = load("cancel", "gate", "window", "record", "waiting")
 	applyScript    = load("apply", "gate", "window", "record", "waiting", "policy", "choice")

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -224,11 +225,11 @@ func trackerRole(s *system) (*role, error) {
 			return float64(last - applied())
 		})
 	}
-	s.metrics.registry.MustRegister(lag("gate", gate.Applied), lag("ledger", state.Applied))
+	s.metrics.registry.MustRegister(lag("gate", gate.Applied), lag("ledger", state.Applied), gauges{s})
 	policies := func(ctx context.Context) error { return s.followFacts(ctx) }
 	return &role{
 		name: "tracker", lines: map[string]string{}, ready: s.open,
-		servers: []task{gate.Run, state.Run, policies},
+		servers: []task{gate.Run, state.Run, policies, s.trim},
 	}, nil
 }
 
@@ -241,6 +242,20 @@ func (s *system) followFacts(ctx context.Context) error {
 		}
 		return nil
 	}, func() {})
+}
+
+// trim forgets jobs whose retention is over, also while nothing happens.
+func (s *system) trim(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Minute):
+		}
+		if _, err := s.ledger.Trim(ctx); err != nil && ctx.Err() == nil {
+			s.logger.WarnContext(ctx, "jobs whose retention is over could not be forgotten yet", "error", err)
+		}
+	}
 }
 
 // apiRole serves the HTTP API.

@@ -140,6 +140,10 @@ func (i identities) Claim(ctx context.Context, job, digest, sender string) (bool
 	return known, err
 }
 
+func (i identities) Disclaim(ctx context.Context, job, digest, sender string) error {
+	return i.gate.Disclaim(ctx, job, digest, sender)
+}
+
 // announcer puts an event into the log and, so that a job answered 202 can be
 // read at once, into the ledger. A crash in between leaves that to the tracker.
 type announcer struct {

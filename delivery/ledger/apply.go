@@ -15,6 +15,9 @@ import (
 	"github.com/sluicehq/sluice/delivery"
 )
 
+// grouped is events by their job, or by their SID.
+type grouped map[string][]delivery.Event
+
 // Apply adds events to the records of their jobs. Events may come in any order
 // and any number of times, also from several callers at once. Events that
 // belong to no job change nothing; those of a SID that no job has named yet
@@ -43,8 +46,8 @@ func (l *Ledger) Apply(ctx context.Context, events []delivery.Event) error {
 
 // byJob groups events by job. An event that has only a SID goes to the SID's
 // owner, or becomes an orphan.
-func (l *Ledger) byJob(ctx context.Context, events []delivery.Event) (map[string][]delivery.Event, error) {
-	jobs := make(map[string][]delivery.Event)
+func (l *Ledger) byJob(ctx context.Context, events []delivery.Event) (grouped, error) {
+	jobs := make(grouped)
 	var loose []delivery.Event
 	var calls []call
 	for _, e := range events {
@@ -90,7 +93,7 @@ func (l *Ledger) byJob(ctx context.Context, events []delivery.Event) (map[string
 // applyOnce reads the jobs' records, folds the events into them and writes
 // what changed. It returns the jobs whose record moved meanwhile: of all that
 // compete for a record one always wins, so repeating comes to an end.
-func (l *Ledger) applyOnce(ctx context.Context, jobs map[string][]delivery.Event) (map[string][]delivery.Event, error) {
+func (l *Ledger) applyOnce(ctx context.Context, jobs grouped) (grouped, error) {
 	ids := slices.Collect(maps.Keys(jobs))
 	entries, err := l.load(ctx, ids)
 	if err != nil {
@@ -120,7 +123,7 @@ func (l *Ledger) applyOnce(ctx context.Context, jobs map[string][]delivery.Event
 	if err != nil {
 		return nil, err
 	}
-	moved := make(map[string][]delivery.Event)
+	moved := make(grouped)
 	for i, reply := range replies {
 		if done, err := reply.Int(); err != nil {
 			return nil, err
@@ -133,7 +136,7 @@ func (l *Ledger) applyOnce(ctx context.Context, jobs map[string][]delivery.Event
 
 // orphans reads the events kept under every SID that the jobs are about to
 // name for the first time. A SID named before has none.
-func (l *Ledger) orphans(ctx context.Context, jobs map[string][]delivery.Event, entries map[string]entry) (map[string][]delivery.Event, error) {
+func (l *Ledger) orphans(ctx context.Context, jobs grouped, entries map[string]entry) (grouped, error) {
 	cmds := make(map[string]*redis.StringSliceCmd)
 	pipe := l.rdb.Pipeline()
 	for id, events := range jobs {
@@ -150,7 +153,7 @@ func (l *Ledger) orphans(ctx context.Context, jobs map[string][]delivery.Event, 
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, err
 	}
-	orphans := make(map[string][]delivery.Event)
+	orphans := make(grouped)
 	for sid, cmd := range cmds {
 		for _, data := range cmd.Val() {
 			var e delivery.Event
@@ -165,7 +168,7 @@ func (l *Ledger) orphans(ctx context.Context, jobs map[string][]delivery.Event, 
 
 // fold is the entry that follows from old when events, and the orphans of the
 // SIDs they name, are added.
-func (l *Ledger) fold(old entry, events []delivery.Event, orphans map[string][]delivery.Event) (entry, error) {
+func (l *Ledger) fold(old entry, events []delivery.Event, orphans grouped) (entry, error) {
 	next := entry{version: strconv.FormatUint(rand.Uint64(), 36), record: old.record}
 	for _, e := range events {
 		next.record = next.record.Apply(e)
@@ -191,7 +194,7 @@ func (l *Ledger) fold(old entry, events []delivery.Event, orphans map[string][]d
 }
 
 // replacement is the run of replace.lua that turns old into next.
-func replacement(id string, old, next entry, orphans map[string][]delivery.Event) call {
+func replacement(id string, old, next entry, orphans grouped) call {
 	was, is := indexKeys(old.record), indexKeys(next.record)
 	leave := without(was, is)
 	enter := is

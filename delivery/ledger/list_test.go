@@ -202,7 +202,7 @@ func TestPagesAreBoundedInWork(t *testing.T) {
 		wanted.To = other
 		events := []delivery.Event{wanted}
 		for i := range 10_500 {
-			from, to := happened(fmt.Sprint("from", i), delivery.EventAccepted, 1, 1), happened(fmt.Sprint("to", i), delivery.EventAccepted, 1, 1)
+			from, to := happened(fmt.Sprint("from", i), delivery.EventAccepted, 1, 1+i), happened(fmt.Sprint("to", i), delivery.EventAccepted, 1, 1+i)
 			to.From, to.To = "whatsapp:+15550001001", other
 			events = append(events, from, to)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -152,6 +153,8 @@ type faulty struct {
 	loseAck    bool // acknowledgements are never sent
 	loseAnswer bool // what is published is stored, and looks as if it timed out
 
+	largest atomic.Int64 // fetch
+
 	mu   sync.Mutex
 	lost map[string]bool
 }
@@ -192,6 +195,8 @@ func (c *faultyConsumer) Fetch(n int, opts ...jetstream.FetchOpt) (jetstream.Mes
 }
 
 func (c *faultyConsumer) FetchNoWait(n int) (jetstream.MessageBatch, error) {
+	for m := c.f.largest.Load(); int64(n) > m && !c.f.largest.CompareAndSwap(m, int64(n)); m = c.f.largest.Load() {
+	}
 	return c.wrap(c.Consumer.FetchNoWait(n))
 }
 

@@ -89,12 +89,13 @@ func (s *Sandbox) postInbound(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// decode reads a JSON object and answers 400 where it can't. Unknown fields
-// and anything after the object are refused.
+// decode reads a JSON object and answers 400 where it can't.
 func decode(w http.ResponseWriter, r *http.Request, into any) bool {
 	return valid(w, strictJSON(http.MaxBytesReader(w, r.Body, maxControl), into))
 }
 
+// strictJSON reads one JSON value. Unknown fields and anything after the value
+// are errors.
 func strictJSON(from io.Reader, into any) error {
 	body := json.NewDecoder(from)
 	body.DisallowUnknownFields()

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"time"
 )
 
@@ -15,9 +15,15 @@ var errJournal = errors.New("the sandbox cannot write its journal")
 // the order in which things happened. One process at a time may have it open. A
 // nil journal keeps nothing. The Sandbox's mu guards it.
 type journal struct {
-	file   *os.File // opened for appending
-	size   int64    // of the complete lines
-	broken error    // half a line could not be cut off: nothing may follow it
+	file   journalFile
+	size   int64 // of the complete lines
+	broken error // half a line could not be cut off: nothing may follow it
+}
+
+// journalFile is an [os.File] opened for appending.
+type journalFile interface {
+	io.WriteCloser
+	Truncate(size int64) error
 }
 
 // write appends a record; an error wraps errJournal and leaves nothing behind.

@@ -64,7 +64,7 @@ func (m *mortal) send(t *rapid.T) {
 		"To="+anyone(t), "MessagingServiceSid="+service,
 		"StatusCallback="+rapid.SampledFrom([]string{"", "http://h/s?x=a%20b#rc=5&rp=all"}).Draw(t, "callback"),
 	)
-	if rapid.Bool().Draw(t, "free form") {
+	if rapid.IntRange(0, 3).Draw(t, "free form") == 0 {
 		body.Del("ContentSid")
 		body.Set("Body", "x"+rapid.StringN(0, 20, -1).Draw(t, "body"))
 	}
@@ -121,7 +121,7 @@ func (m *mortal) misbehave(t *rapid.T) {
 }
 
 func anyone(t *rapid.T) string {
-	return fmt.Sprintf("whatsapp:+4915100000%d", rapid.IntRange(0, 4).Draw(t, "customer"))
+	return fmt.Sprintf("whatsapp:+4915100000%d", rapid.IntRange(0, 3).Draw(t, "customer"))
 }
 
 func TestSandboxComesBackAsItWas(t *testing.T) {
@@ -133,7 +133,7 @@ func TestSandboxComesBackAsItWas(t *testing.T) {
 		m := &mortal{clock: newClock()}
 		m.cfg = sandbox.Config{
 			File:   filepath.Join(dir, fmt.Sprint(runs)),
-			Window: time.Hour, ServiceWindow: 30 * time.Minute, DefaultLimit: 2, Now: m.clock.Now,
+			Window: time.Hour, ServiceWindow: 30 * time.Minute, DefaultLimit: 1, Now: m.clock.Now,
 			InboundURL: "http://h/inbound", InboundAccount: account, InboundToken: "x",
 		}
 		var err error
@@ -141,7 +141,7 @@ func TestSandboxComesBackAsItWas(t *testing.T) {
 		require.NoError(t, err)
 		defer func() { require.NoError(t, m.box.Close()) }()
 		t.Repeat(map[string]func(*rapid.T){
-			"send": m.send, "sender": m.putSender, "pool": m.putPool, "receive": m.receive,
+			"send": m.send, "send more": m.send, "and more": m.send, "sender": m.putSender, "pool": m.putPool, "receive": m.receive,
 			"fire": m.fire, "tell": m.tell, "faults": m.misbehave,
 			"pass": func(t *rapid.T) {
 				m.clock.Add(time.Duration(rapid.IntRange(0, 45).Draw(t, "minutes")) * time.Minute)

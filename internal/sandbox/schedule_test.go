@@ -70,3 +70,23 @@ func TestScheduleFiresInTime(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+func TestLateMessagesKeepTheirPauses(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	at := func(sid string, nth int, seconds time.Duration) item {
+		return item{msg: &message{sid: sid}, nth: nth, due: now.Add(seconds * time.Second)}
+	}
+	past := replay{sids: []string{"late", "done", "early"}, open: map[string][]item{
+		"late":  {at("late", 1, -8), at("late", 2, -9), at("late", 3, -5)}, // shuffled
+		"done":  {},
+		"early": {at("early", 0, 1), at("early", 1, 2)},
+	}}
+	var got []item
+	for _, it := range past.unfinished(now) {
+		got = append(got, at(it.msg.sid, it.nth, it.due.Sub(now)/time.Second))
+	}
+	require.Equal(t, []item{
+		at("late", 1, 1), at("late", 2, 0), at("late", 3, 4), at("early", 0, 1), at("early", 1, 2),
+	}, got)
+}

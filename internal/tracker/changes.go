@@ -1,19 +1,37 @@
 package tracker
 
 import (
+	"slices"
+
 	"github.com/sluicehq/sluice/delivery"
 	"github.com/sluicehq/sluice/ratelimit"
 )
 
-// Changes says what an entry of the log means for the gate.
+// Changes says what an entry of the log means for the gate. An entry that lacks
+// what the gate asks for means nothing: it would stop all that follow it.
 func Changes(e delivery.Entry) []ratelimit.Change {
+	var changes []ratelimit.Change
 	switch {
 	case e.Intent != nil:
-		return []ratelimit.Change{granted(*e.Intent)}
+		changes = []ratelimit.Change{granted(*e.Intent)}
 	case e.Event != nil:
-		return told(*e.Event)
+		changes = told(*e.Event)
 	}
-	return nil
+	return slices.DeleteFunc(changes, incomplete)
+}
+
+// incomplete holds for callbacks of messages that no job is known for yet, and
+// for entries of other authors.
+func incomplete(c ratelimit.Change) bool {
+	switch c.Kind {
+	case ratelimit.Inbound:
+		return c.At.IsZero() || c.Sender == "" || c.Customer == ""
+	case ratelimit.Intent:
+		if c.Token == "" || c.Sender == "" || c.Pool == "" || c.Customer == "" {
+			return true
+		}
+	}
+	return c.At.IsZero() || c.Job == "" || c.Attempt < 1
 }
 
 // granted restores a grant that the gate no longer has, with the verdict as it
@@ -49,20 +67,12 @@ func told(e delivery.Event) []ratelimit.Change {
 			return as(ratelimit.Failed)
 		}
 	case delivery.EventUnknown, delivery.EventQueued, delivery.EventSent:
-		return inJob(e, as(ratelimit.Progress))
+		return as(ratelimit.Progress)
 	case delivery.EventDelivered, delivery.EventRead:
-		return inJob(e, as(ratelimit.Progress, ratelimit.Ended))
+		return as(ratelimit.Progress, ratelimit.Ended)
 	case delivery.EventUndelivered, delivery.EventFailed, delivery.EventSuppressed,
 		delivery.EventExpired, delivery.EventCanceled:
-		return inJob(e, as(ratelimit.Failed, ratelimit.Ended))
+		return as(ratelimit.Failed, ratelimit.Ended)
 	}
 	return nil
-}
-
-// inJob drops changes of messages that no job is known for yet.
-func inJob(e delivery.Event, changes []ratelimit.Change) []ratelimit.Change {
-	if e.Job == "" {
-		return nil
-	}
-	return changes
 }

@@ -11,6 +11,8 @@ import (
 // Records reads what the ledger knows.
 type Records interface {
 	Get(ctx context.Context, id string) (delivery.Record, bool, error)
+	// BySID finds the job, and the attempt of it, that a SID belongs to.
+	BySID(ctx context.Context, sid string) (job string, attempt int, ok bool, err error)
 	Position(ctx context.Context) (uint64, error)
 }
 
@@ -63,7 +65,12 @@ func (e Evidence) caughtUp(ctx context.Context, last uint64) error {
 	}
 }
 
-// Own binds a SID to a job unless another job has it.
+// Own binds a SID to a job unless another job has it: one that the log names
+// it for, or one that was faster in looking for its own lost message.
 func (e Evidence) Own(ctx context.Context, sid, job string) (bool, error) {
+	owner, _, known, err := e.Records.BySID(ctx, sid)
+	if err != nil || known {
+		return known && owner == job, err
+	}
 	return e.Owners.Own(ctx, sid, job)
 }

@@ -2,7 +2,6 @@ package tracker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -30,7 +29,7 @@ type Gate interface {
 	// for; they differ while the gate is closed.
 	Epoch(ctx context.Context) (current, opened string, err error)
 	Open(ctx context.Context, epoch string) error
-	Lease(ctx context.Context, name, holder string, ttl time.Duration) (bool, error)
+	Lessor
 }
 
 // Standing restores what the log does not carry: policies and consents, and
@@ -46,7 +45,7 @@ type GateConfig struct {
 	// which a worker may still send under a grant of the old one. 0 where no
 	// other process can hold a grant.
 	Settle time.Duration
-	Tick   time.Duration // of lease and epoch, default 500ms; a tenth while closed
+	Tick   time.Duration // between looks at the epoch, default 500ms; a tenth while closed
 	Log    *slog.Logger
 }
 
@@ -74,10 +73,7 @@ func NewGateProjection(log Log, gate Gate, standing Standing, cfg GateConfig) *G
 // Applied is the last log sequence this process applied to the gate.
 func (p *GateProjection) Applied() uint64 { return p.applied.Load() }
 
-const (
-	leaseLife = 5 * time.Second
-	batchSize = 256
-)
+const batchSize = 256
 
 // Run follows the log until ctx ends, and returns nil then. Whatever fails on
 // the way, it begins again from the gate's own position.
@@ -95,10 +91,8 @@ func (p *GateProjection) Run(ctx context.Context) error {
 	return nil
 }
 
-var errLeaseLost = errors.New("another tracker follows the log for the gate")
-
-// lead applies the log and watches the epoch side by side; when either fails,
-// both end.
+// lead applies the log, keeps the lease and watches the epoch side by side;
+// when one fails, all end.
 func (p *GateProjection) lead(ctx context.Context) error {
 	position, err := p.gate.Position(ctx)
 	if err != nil {
@@ -107,8 +101,14 @@ func (p *GateProjection) lead(ctx context.Context) error {
 	p.applied.Store(position)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.follow(ctx, position) })
+	group.Go(func() error { return hold(ctx, p.gate, "gate", p.cfg.Holder, p.stands) })
 	group.Go(func() error { return p.watch(ctx) })
 	return group.Wait()
+}
+
+func (p *GateProjection) stands(ctx context.Context) error {
+	_, err := reach(ctx, p.gate.Position, p.Applied())
+	return err
 }
 
 func (p *GateProjection) follow(ctx context.Context, position uint64) error {
@@ -140,13 +140,6 @@ type refill struct {
 func (p *GateProjection) watch(ctx context.Context) error {
 	var pending refill
 	for {
-		mine, err := p.gate.Lease(ctx, "gate", p.cfg.Holder, leaseLife)
-		if err != nil {
-			return err
-		}
-		if !mine {
-			return errLeaseLost
-		}
 		current, opened, err := p.gate.Epoch(ctx)
 		if err != nil {
 			return err
@@ -184,7 +177,13 @@ func (p *GateProjection) reopen(ctx context.Context, r refill, current string) (
 		}
 		r.target = max(last, 1)
 	}
-	if last > 0 && p.Applied() < r.target {
+	// The gate itself is asked: what was applied to a Redis that has since been
+	// emptied counts for nothing.
+	position, err := reach(ctx, p.gate.Position, p.Applied())
+	if err != nil {
+		return r, err
+	}
+	if last > 0 && position < r.target {
 		return r, nil
 	}
 	if err := p.standing.Restore(ctx); err != nil {
@@ -194,18 +193,6 @@ func (p *GateProjection) reopen(ctx context.Context, r refill, current string) (
 	if err := p.gate.Open(ctx, r.epoch); err != nil {
 		return r, err
 	}
-	p.cfg.Log.InfoContext(ctx, "the gate is open", "log_applied", p.Applied(), "took", time.Since(r.since).Round(time.Millisecond))
+	p.cfg.Log.InfoContext(ctx, "the gate is open", "log_applied", position, "took", time.Since(r.since).Round(time.Millisecond))
 	return refill{}, nil
-}
-
-// pause waits, and reports whether ctx still stands.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

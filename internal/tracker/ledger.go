@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/sluicehq/sluice/delivery"
 )
 
@@ -16,11 +18,6 @@ type Ledger interface {
 	Apply(ctx context.Context, events []delivery.Event) error
 	Position(ctx context.Context) (uint64, error)
 	Advance(ctx context.Context, upTo uint64) error
-}
-
-// Lessor hands out leases.
-type Lessor interface {
-	Lease(ctx context.Context, name, holder string, ttl time.Duration) (bool, error)
 }
 
 // LedgerProjection keeps the ledger up to date with the log.
@@ -64,19 +61,16 @@ func (p *LedgerProjection) lead(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		keep(ctx, cancel, p.lessor, p.holder)
-	}()
-	err = p.log.Follow(ctx, position+1, batchSize, p.apply)
-	if cause := context.Cause(ctx); cause != nil {
-		err = cause
-	}
-	cancel(nil)
-	<-done
+	p.applied.Store(position)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return p.log.Follow(ctx, position+1, batchSize, p.apply) })
+	group.Go(func() error { return hold(ctx, p.lessor, "ledger", p.holder, p.stands) })
+	return group.Wait()
+}
+
+// stands fails when the ledger has lost what this process applied to it.
+func (p *LedgerProjection) stands(ctx context.Context) error {
+	_, err := reach(ctx, p.ledger.Position, p.Applied())
 	return err
 }
 
@@ -86,6 +80,11 @@ func (p *LedgerProjection) apply(ctx context.Context, entries []delivery.Entry) 
 		if event, ok := e.AsEvent(); ok {
 			events = append(events, event)
 		}
+	}
+	// Asked before every batch: upon an emptied ledger the position would
+	// otherwise be written past entries that are not in it.
+	if err := p.stands(ctx); err != nil {
+		return err
 	}
 	if err := p.ledger.Apply(ctx, events); err != nil {
 		return fmt.Errorf("events not applied to the ledger: %w", err)
@@ -98,18 +97,4 @@ func (p *LedgerProjection) apply(ctx context.Context, entries []delivery.Entry) 
 	}
 	p.applied.Store(last)
 	return nil
-}
-
-// keep extends the lease until ctx ends, and cancels the work when it is lost.
-func keep(ctx context.Context, cancel context.CancelCauseFunc, lessor Lessor, holder string) {
-	for pause(ctx, leaseLife/4) {
-		mine, err := lessor.Lease(ctx, "ledger", holder, leaseLife)
-		if err == nil && !mine {
-			err = errLeaseLost
-		}
-		if err != nil {
-			cancel(err)
-			return
-		}
-	}
 }

@@ -33,8 +33,10 @@ local function earlier()
   if not grant or grant.state == 'r' then
     return superseded and verdict('prior', { settled = true }) or nil
   end
-  local settled = grant.sid or grant.state ~= 'g' or superseded or job.ended_with >= job.attempt
-  if grant.token == token and not settled and now <= grant.given + life then
+  -- A place given back settles nothing: why it was is in the log only later,
+  -- and a crash in between must not let the job be dropped.
+  local settled = grant.sid or grant.state == 'd' or superseded or job.ended_with >= job.attempt
+  if grant.token == token and grant.state == 'g' and not settled and now <= grant.given + life then
     return granted(grant)
   end
   return verdict('prior', { at = grant.given, pool = grant.pool, counted = grant.counted,

@@ -1,0 +1,62 @@
+package tracker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Lessor hands out leases.
+type Lessor interface {
+	Lease(ctx context.Context, name, holder string, ttl time.Duration) (bool, error)
+}
+
+// leaseLife is how long a projection stays without reader when its reader dies.
+const leaseLife = 5 * time.Second
+
+var (
+	errLeaseLost = errors.New("another tracker follows the log")
+	errWentBack  = errors.New("the projection has lost entries that it had: Redis was emptied, or is an older copy")
+)
+
+// hold keeps a lease, and checks that what was written under it is still
+// there, until either fails or ctx ends.
+func hold(ctx context.Context, lessor Lessor, name, holder string, check func(context.Context) error) error {
+	for pause(ctx, leaseLife/4) {
+		mine, err := lessor.Lease(ctx, name, holder, leaseLife)
+		if err == nil && !mine {
+			err = errLeaseLost
+		}
+		if err == nil {
+			err = check(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// reach reads a projection's position, which is at least what this process
+// applied to it, unless the projection has lost data: then it has to be
+// followed anew from where it stands.
+func reach(ctx context.Context, position func(context.Context) (uint64, error), applied uint64) (uint64, error) {
+	at, err := position(ctx)
+	if err == nil && at < applied {
+		err = fmt.Errorf("%w: it stands at %d, not at %d", errWentBack, at, applied)
+	}
+	return at, err
+}
+
+// pause waits, and reports whether ctx still stands.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,95 @@
+package ratelimit_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluicehq/sluice/ratelimit"
+)
+
+// Grants of one sender are at least an interval apart, however they are asked
+// for, and none is lost while somebody asks.
+func TestRateIsEven(t *testing.T) {
+	t.Parallel()
+	for _, mps := range []float64{0.5, 3, 80, 1000} {
+		t.Run(fmt.Sprint(mps), func(t *testing.T) {
+			t.Parallel()
+			opts := ratelimit.Options{DefaultMPS: mps, DefaultLimit: ratelimit.Unlimited}
+			onEach(t, opts, func(t *testing.T, b *bench) {
+				interval := time.Duration(float64(time.Second) / mps)
+				var last time.Time
+				for i := range 200 {
+					r := job(fmt.Sprint(i), sender, "+1")
+					v := b.admit(t, r)
+					for v.Outcome == ratelimit.OutcomePark {
+						require.Equal(t, ratelimit.ReasonRate, v.Reason)
+						require.True(t, v.At.After(b.clock.Now()))
+						b.clock.advance(v.At.Sub(b.clock.Now()))
+						v = b.admit(t, r)
+					}
+					require.Equal(t, ratelimit.OutcomeGo, v.Outcome)
+					require.False(t, v.At.After(b.clock.Now().Add(100*time.Millisecond)), "beyond the horizon")
+					if i > 0 {
+						gap := v.At.Sub(last)
+						require.GreaterOrEqual(t, gap, interval-time.Microsecond)
+						require.LessOrEqual(t, gap, interval+2*time.Microsecond)
+					}
+					last = v.At
+				}
+			})
+		})
+	}
+}
+
+func TestRateIsPerSender(t *testing.T) {
+	t.Parallel()
+	onEach(t, ratelimit.Options{DefaultMPS: 1}, func(t *testing.T, b *bench) {
+		b.goes(t, job("a", sender, "+1"))
+		b.goes(t, job("b", other, "+1"))
+		v := b.parks(t, job("c", sender, "+1"), ratelimit.ReasonRate)
+		require.Equal(t, startAt.Add(900*time.Millisecond), v.At, "when the next second comes within the horizon")
+
+		// An hour of silence saves nothing up.
+		b.clock.advance(time.Hour)
+		b.goes(t, job("d", sender, "+1"))
+		b.parks(t, job("e", sender, "+1"), ratelimit.ReasonRate)
+	})
+}
+
+// A faster rate holds at once, though the slower one had booked far ahead; so
+// does a clock that was set back.
+func TestRateBookedAheadIsCut(t *testing.T) {
+	t.Parallel()
+	onEach(t, ratelimit.Options{}, func(t *testing.T, b *bench) {
+		b.sets(t, ratelimit.SenderPolicy{MPS: 0.001})
+		b.goes(t, job("a", sender, "+1"))
+		b.sets(t, ratelimit.SenderPolicy{MPS: 10})
+		v := b.parks(t, job("b", sender, "+1"), ratelimit.ReasonRate)
+		require.Equal(t, startAt.Add(100*time.Millisecond), v.At)
+		b.clock.advance(-time.Hour)
+		v = b.parks(t, job("b", sender, "+1"), ratelimit.ReasonRate)
+		require.Equal(t, startAt.Add(-time.Hour+100*time.Millisecond), v.At)
+	})
+}
+
+// Without Options.Now the scripts read the server's clock.
+func TestServerClock(t *testing.T) {
+	t.Parallel()
+	onEach(t, ratelimit.Options{}, func(t *testing.T, b *bench) {
+		opts := b.opts
+		opts.Now = nil
+		g := ratelimit.New(b.rdb, opts)
+		before, err := b.rdb.Time(t.Context()).Result()
+		require.NoError(t, err)
+		v, err := g.Admit(t.Context(), job("a", sender, "+1"))
+		require.NoError(t, err)
+		after, err := b.rdb.Time(t.Context()).Result()
+		require.NoError(t, err)
+		require.Equal(t, ratelimit.OutcomeGo, v.Outcome)
+		require.False(t, v.Now.Before(before.Truncate(time.Microsecond)), "%s < %s", v.Now, before)
+		require.False(t, v.Now.After(after), "%s > %s", v.Now, after)
+	})
+}

@@ -1,0 +1,123 @@
+package ratelimit_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluicehq/sluice/ratelimit"
+)
+
+// at is a job of the given priority.
+func at(p ratelimit.Priority, id, customer string) ratelimit.Request {
+	r := job(id, sender, customer)
+	r.Priority = p
+	return r
+}
+
+func (b *bench) waiting(t testing.TB, pool string) [3]int64 {
+	t.Helper()
+	counts, _, err := b.Waiting(t.Context(), pool)
+	require.NoError(t, err)
+	return counts
+}
+
+func TestWhoWaitsBeforeWhom(t *testing.T) {
+	t.Parallel()
+	onEach(t, ratelimit.Options{}, func(t *testing.T, b *bench) {
+		b.goes(t, job("known", sender, "+known"))
+		b.writes(t, sender, "+writes")
+		b.setsPool(t, ratelimit.PoolPolicy{Paused: true})
+		b.parks(t, at(ratelimit.Normal, "n", "+1"), ratelimit.ReasonPoolPaused)
+		b.setsPool(t, ratelimit.PoolPolicy{})
+		require.Equal(t, [3]int64{0, 1, 0}, b.waiting(t, "pool"))
+
+		b.goes(t, at(ratelimit.High, "high", "+2"))
+		b.parks(t, at(ratelimit.Normal, "normal", "+3"), ratelimit.ReasonWaiting)
+		b.parks(t, at(ratelimit.Low, "low", "+4"), ratelimit.ReasonWaiting)
+		b.goes(t, at(ratelimit.Low, "counted", "+known"))
+		b.goes(t, at(ratelimit.Low, "in a window", "+writes"))
+		require.Equal(t, [3]int64{0, 2, 1}, b.waiting(t, "pool"))
+
+		// Each is released in its turn; then nobody waits, and the last one does
+		// not wait for itself.
+		require.Equal(t, ratelimit.OutcomeGo, b.reserve(t, at(ratelimit.Normal, "n", "+1")).Outcome)
+		require.Equal(t, ratelimit.OutcomeGo, b.reserve(t, at(ratelimit.Normal, "normal", "+3")).Outcome)
+		require.Equal(t, [3]int64{0, 0, 1}, b.waiting(t, "pool"))
+		b.goes(t, at(ratelimit.Low, "low", "+4"))
+		require.Equal(t, [3]int64{}, b.waiting(t, "pool"))
+	})
+}
+
+// However often a job parks, is reserved, goes or ends, it counts once or not
+// at all.
+func TestMarksAreIdempotent(t *testing.T) {
+	t.Parallel()
+	onEach(t, ratelimit.Options{}, func(t *testing.T, b *bench) {
+		r := at(ratelimit.Low, "j", "+1")
+		b.setsPool(t, ratelimit.PoolPolicy{Paused: true})
+		for range 3 {
+			b.parks(t, r, ratelimit.ReasonPoolPaused)
+			b.reserve(t, r)
+		}
+		require.Equal(t, [3]int64{0, 0, 1}, b.waiting(t, "pool"))
+		require.Equal(t, [3]int64{0, 0, 1}, b.pool(t, "pool").Waiting)
+
+		// The sender moves: its job waits where it would count now.
+		b.sets(t, ratelimit.SenderPolicy{Pool: "new", Paused: true})
+		b.parks(t, r, ratelimit.ReasonSenderPaused)
+		require.Equal(t, [3]int64{}, b.waiting(t, "pool"))
+		require.Equal(t, [3]int64{0, 0, 1}, b.waiting(t, "new"))
+
+		b.says(t, "+1", sender, ratelimit.Out)
+		for range 2 {
+			require.Equal(t, ratelimit.OutcomeSuppressed, b.admit(t, r).Outcome)
+		}
+		require.Equal(t, [3]int64{}, b.waiting(t, "new"))
+	})
+}
+
+func TestLogEndsTheWait(t *testing.T) {
+	t.Parallel()
+	onEach(t, ratelimit.Options{}, func(t *testing.T, b *bench) {
+		b.setsPool(t, ratelimit.PoolPolicy{Paused: true})
+		for _, id := range []string{"ends", "goes"} {
+			b.parks(t, at(ratelimit.High, id, "+1"), ratelimit.ReasonPoolPaused)
+		}
+		b.apply(t,
+			ratelimit.Change{Kind: ratelimit.Ended, Job: "ends", Attempt: 1, At: startAt, Status: "expired"},
+			intent(at(ratelimit.High, "goes", "+1"), startAt, true))
+		require.Equal(t, [3]int64{}, b.waiting(t, "pool"))
+	})
+}
+
+func TestSetWaiting(t *testing.T) {
+	t.Parallel()
+	onEach(t, ratelimit.Options{}, func(t *testing.T, b *bench) {
+		ctx := t.Context()
+		_, version, err := b.Waiting(ctx, "pool")
+		require.NoError(t, err)
+		applied, err := b.SetWaiting(ctx, "pool", [3]int64{1, 2, 3}, version)
+		require.NoError(t, err)
+		require.True(t, applied, "of a pool never seen")
+		require.Equal(t, [3]int64{1, 2, 3}, b.waiting(t, "pool"))
+
+		_, version, err = b.Waiting(ctx, "pool")
+		require.NoError(t, err)
+		b.parks(t, at(ratelimit.Low, "j", "+1"), ratelimit.ReasonWaiting)
+		applied, err = b.SetWaiting(ctx, "pool", [3]int64{}, version)
+		require.NoError(t, err)
+		require.False(t, applied, "somebody has parked since")
+		require.Equal(t, [3]int64{1, 2, 4}, b.waiting(t, "pool"))
+
+		// Counted anew without the mark that j still bears: unmarking it must
+		// not make the counter negative.
+		_, version, err = b.Waiting(ctx, "pool")
+		require.NoError(t, err)
+		applied, err = b.SetWaiting(ctx, "pool", [3]int64{}, version)
+		require.NoError(t, err)
+		require.True(t, applied)
+		b.goes(t, at(ratelimit.Low, "j", "+1"))
+		require.Equal(t, [3]int64{}, b.waiting(t, "pool"))
+	})
+}
