@@ -58,7 +58,7 @@ func (g *turnstile) Reserve(_ context.Context, r ratelimit.Request) (v ratelimit
 }
 
 func (g *turnstile) decide(r ratelimit.Request) ratelimit.Verdict {
-	v := ratelimit.Verdict{Now: g.now(), Pool: r.Pool, Counted: true}
+	v := ratelimit.Verdict{Now: g.now(), Pool: r.Pool, Counted: r.Template, InWindow: !r.Template}
 	as := func(o ratelimit.Outcome) ratelimit.Verdict { v.Outcome = o; return v }
 	if g.closed {
 		return as(ratelimit.OutcomeClosed)

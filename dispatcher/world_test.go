@@ -126,16 +126,6 @@ func (l *logbook) record(job string) delivery.Record {
 	return r
 }
 
-func (l *logbook) count(job string, t delivery.EventType) int {
-	n := 0
-	for _, entry := range l.entries {
-		if e, ok := entry.AsEvent(); ok && e.Job == job && e.Type == t {
-			n++
-		}
-	}
-	return n
-}
-
 func (l *logbook) Record(_ context.Context, job string) (delivery.Record, error) {
 	if l.lags {
 		return delivery.Record{}, errors.New("the ledger lags")
@@ -233,9 +223,9 @@ func (p *phone) List(_ context.Context, to, from string, most int) ([]messaging.
 // deaf is an observer that does not listen.
 type deaf struct{}
 
-func (deaf) Admitted(string)                              {}
+func (deaf) Admitted(string)                                {}
 func (deaf) Posted(time.Duration, time.Duration, int, bool) {}
-func (deaf) Resolved(string)                              {}
+func (deaf) Resolved(string)                                {}
 
 func config(c *clock) dispatcher.Config {
 	return dispatcher.Config{

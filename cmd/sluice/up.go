@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -146,13 +147,28 @@ func (h *house) addSandbox() error {
 		return err
 	}
 	h.cfg.MessagesURL = urlOf(l)
-	h.sandbox = sandbox.New(sandbox.Config{
+	h.sandbox, err = sandbox.Open(sandbox.Config{
+		File:   h.sandboxFile(),
 		Window: h.cfg.Window, ServiceWindow: h.cfg.ServiceWindow, DefaultLimit: h.cfg.DefaultLimit,
 		InboundURL: h.cfg.PublicURL + "/twilio/inbound", InboundAccount: h.cfg.account(), InboundToken: h.cfg.token(),
 		Log: h.logger,
 	})
+	if err != nil {
+		l.Close()
+		return err
+	}
+	h.engines.onClose(func() { _ = h.sandbox.Close() })
 	h.add(&role{lines: map[string]string{"sandbox": urlOf(l)}, servers: []task{serve(l, h.sandbox.Handler()), h.sandbox.Run}})
 	return nil
+}
+
+// sandboxFile is where the sandbox keeps what the provider would: beside the
+// embedded NATS, since the provider does not crash with its client.
+func (h *house) sandboxFile() string {
+	if h.cfg.NATSURL != "" {
+		return ""
+	}
+	return filepath.Join(h.cfg.Data, "sandbox.ndjson")
 }
 
 func messagesURL(cfg Config) string {

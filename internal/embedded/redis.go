@@ -5,7 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"net"
+	"fmt"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -36,18 +36,23 @@ type Redis struct {
 // hundred jobs that took twenty times as long as the script itself.
 const ageEvery = time.Second
 
-// StartRedis starts an empty Redis without a listener.
+// StartRedis starts an empty Redis on a free loopback port, behind a password
+// that only this process knows. An in-memory connection would do without a
+// port, but it has no buffer: client and server wait for each other as soon as
+// a pipeline is longer than what either holds.
 func StartRedis(cfg RedisConfig) (*Redis, error) {
-	srv := miniredis.NewMiniRedis()
+	srv, password := miniredis.NewMiniRedis(), randomHex()
+	srv.RequireAuth(password)
+	if err := srv.StartAddr("127.0.0.1:0"); err != nil {
+		return nil, fmt.Errorf("embedded redis: %w", err)
+	}
 	if cfg.Now != nil {
 		srv.SetTime(cfg.Now())
 		srv.ClockTTL(true)
 	}
 	client := redis.NewClient(&redis.Options{
-		Addr: "embedded",
-		Dialer: func(context.Context, string, string) (net.Conn, error) {
-			return srv.Dial()
-		},
+		Addr:     srv.Addr(),
+		Password: password,
 		// A script that is repeated after a time-out may run twice: whoever calls
 		// decides that, never the client.
 		MaxRetries:            -1,

@@ -182,7 +182,7 @@ func TestFetchesAreAsLargeAsSlotsAreFree(t *testing.T) {
 
 func TestHeartbeatsKeepALongJob(t *testing.T) {
 	t.Parallel()
-	const ackWait = 300 * time.Millisecond
+	const ackWait = 750 * time.Millisecond
 	js := ready(t, jobstream.Config{AckWait: ackWait})
 	publish(t, js, job("slow", delivery.Normal))
 
@@ -193,7 +193,7 @@ func TestHeartbeatsKeepALongJob(t *testing.T) {
 		<-open
 		return ack()
 	}), jobstream.WorkerConfig{AckWait: ackWait})
-	require.Never(t, func() bool { return deliveries.Load() > 1 }, 4*ackWait, tick)
+	require.Never(t, func() bool { return deliveries.Load() > 1 }, 3*ackWait, tick)
 	close(open)
 	empties(t, js, jobstream.StreamJobs)
 	require.EqualValues(t, 1, deliveries.Load())
