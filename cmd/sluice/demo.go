@@ -72,11 +72,15 @@ func (p *program) demo(ctx context.Context, jobs int, keep, asJSON bool) error {
 	}
 	defer os.RemoveAll(dir)
 	cfg := demoConfig(dir)
-	h, err := newHouse(ctx, cfg, newLogger(cfg, p.err))
+	s, err := newSystem(ctx, cfg, newLogger(cfg, p.err))
 	if err != nil {
 		return err
 	}
-	defer h.close()
+	defer s.close()
+	h, err := newHouse(ctx, s)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	d := &demo{program: p, house: h, jobs: demoCampaign(jobs), begun: time.Now()}

@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/spf13/cobra"
 
 	"github.com/sluicehq/sluice/callbacks"
 	"github.com/sluicehq/sluice/dispatcher"
@@ -21,106 +18,6 @@ import (
 	"github.com/sluicehq/sluice/producer"
 )
 
-// role is a part of the system as a set of tasks, and when it is ready.
-type role struct {
-	name    string
-	workers []task // end first
-	servers []task // end when the workers have ended
-	ready   func(context.Context) error
-	lines   map[string]string // what the ready line tells
-	health  http.Handler      // served on the role's own address too, if any
-}
-
-// builder makes a role of a system.
-type builder func(s *system) (*role, error)
-
-// newRole is the command that runs one role in a process of its own.
-func newRole(p *program, name, short string, build builder) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: name, Short: short, Args: cobra.NoArgs,
-		Long:    short + ".\n\nAny number of replicas may run. NATS and Redis must be named.",
-		Example: fmt.Sprintf("  SLUICE_NATS_URL=nats://nats:4222 SLUICE_REDIS_URL=redis://redis:6379 sluice %s", name),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := p.configure(cmd, name)
-			if err != nil {
-				return err
-			}
-			return p.runRole(cmd.Context(), cfg, build)
-		},
-	}
-	addFlags(cmd.Flags())
-	return cmd
-}
-
-// configure loads and checks the settings of a role.
-func (p *program) configure(cmd *cobra.Command, role string) (Config, error) {
-	cfg, warnings, err := load(cmd.Flags(), p.env)
-	if err != nil {
-		return cfg, err
-	}
-	if f := cmd.Flags().Lookup("sandbox"); f != nil {
-		cfg.Sandbox = f.Value.String() == "true"
-	}
-	for _, name := range warnings {
-		fmt.Fprintf(p.err, "sluice: warning: %s is not a setting\n", name)
-	}
-	return cfg, cfg.validate(role)
-}
-
-func (p *program) runRole(ctx context.Context, cfg Config, build builder) error {
-	admin, err := listen("SLUICE_ADMIN_ADDR", cfg.AdminAddr)
-	if err != nil {
-		return err
-	}
-	s, err := newSystem(ctx, cfg, newLogger(cfg, p.err))
-	if err != nil {
-		admin.Close()
-		return err
-	}
-	defer s.close()
-	r, err := build(s)
-	if err != nil {
-		admin.Close()
-		return err
-	}
-	r.servers = append(r.servers, serve(admin, s.metrics.admin(r.readyNow(ctx))))
-	r.lines["admin"] = urlOf(admin)
-	return p.runStages(ctx, r)
-}
-
-// runStages runs the role, and prints its line once it is ready.
-func (p *program) runStages(ctx context.Context, r *role) error {
-	announce := func(ctx context.Context) error {
-		if err := poll(ctx, r.ready); err != nil {
-			return nil // ended before it was ready
-		}
-		return p.readyLine(r)
-	}
-	return runStages(ctx, append([]task{announce}, r.workers...), r.servers)
-}
-
-func (r *role) readyNow(ctx context.Context) func() error {
-	return func() error { return r.ready(ctx) }
-}
-
-// readyLine is the one line of JSON by which scripts know where to go.
-func (p *program) readyLine(r *role) error {
-	data, err := json.Marshal(struct {
-		Ready     bool   `json:"ready"`
-		Role      string `json:"role"`
-		NATS      string `json:"nats,omitempty"`
-		API       string `json:"api,omitempty"`
-		Callbacks string `json:"callbacks,omitempty"`
-		Sandbox   string `json:"sandbox,omitempty"`
-		Admin     string `json:"admin,omitempty"`
-	}{true, r.name, r.lines["nats"], r.lines["api"], r.lines["callbacks"], r.lines["sandbox"], r.lines["admin"]})
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(p.out, "%s\n", data)
-	return err
-}
-
 // provider is the client of the Messages API at base.
 func (s *system) provider(base string) *messaging.Client {
 	return messaging.NewClient(messaging.Account{
@@ -129,7 +26,7 @@ func (s *system) provider(base string) *messaging.Client {
 }
 
 // dispatcherRole takes jobs and sends them, and lets parked ones out.
-func dispatcherRole(s *system) (*role, error) {
+func dispatcherRole(_ context.Context, s *system) (*role, error) {
 	cfg := s.cfg
 	base := cfg.MessagesURL
 	if base == "" {
@@ -171,7 +68,7 @@ func closing(client *messaging.Client) task {
 }
 
 // callbacksRole receives what the provider tells.
-func callbacksRole(s *system) (*role, error) {
+func callbacksRole(_ context.Context, s *system) (*role, error) {
 	l, err := listen("SLUICE_CALLBACKS_ADDR", s.cfg.CallbacksAddr)
 	if err != nil {
 		return nil, err
@@ -204,7 +101,7 @@ func (a accountTokens) Verify(account, publicURL string, form url.Values, body [
 
 // trackerRole keeps gate and ledger up to date with the log, and policies with
 // the facts.
-func trackerRole(s *system) (*role, error) {
+func trackerRole(_ context.Context, s *system) (*role, error) {
 	settle := s.cfg.AckWait - s.cfg.SendTimeout
 	if s.cfg.NATSURL == "" {
 		settle = 0 // this process alone owns the queue's folder: nobody else holds a grant
@@ -259,7 +156,7 @@ func (s *system) trim(ctx context.Context) error {
 }
 
 // apiRole serves the HTTP API.
-func apiRole(s *system) (*role, error) {
+func apiRole(_ context.Context, s *system) (*role, error) {
 	l, err := listen("SLUICE_API_ADDR", s.cfg.APIAddr)
 	if err != nil {
 		return nil, err

@@ -42,7 +42,7 @@ func (p *program) sandbox(ctx context.Context, cfg Config, strict bool, inbound 
 		Window: cfg.Window, ServiceWindow: cfg.ServiceWindow, DefaultLimit: cfg.DefaultLimit, Strict: strict,
 		InboundURL: inbound, InboundAccount: cfg.account(), InboundToken: cfg.token(), Log: newLogger(cfg, p.err),
 	})
-	return p.runStages(ctx, &role{
+	return p.run(ctx, &role{
 		name: "sandbox", lines: map[string]string{"sandbox": urlOf(l)},
 		ready:   func(context.Context) error { return nil },
 		servers: []task{serve(l, stand.Handler()), stand.Run},

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"path/filepath"
 
@@ -41,19 +40,13 @@ func (p *program) up(ctx context.Context, cfg Config) error {
 	} else {
 		fmt.Fprintln(p.err, "sluice: SANDBOX: no message leaves this machine")
 	}
-	admin, err := listen("SLUICE_ADMIN_ADDR", cfg.AdminAddr)
-	if err != nil {
-		return err
-	}
-	h, err := newHouse(ctx, cfg, newLogger(cfg, p.err))
-	if err != nil {
-		admin.Close()
-		return err
-	}
-	defer h.close()
-	h.servers = append(h.servers, serve(admin, h.metrics.admin(h.readyNow(ctx))))
-	h.lines["admin"] = urlOf(admin)
-	return p.runStages(ctx, &h.role)
+	return p.runRole(ctx, cfg, func(ctx context.Context, s *system) (*role, error) {
+		h, err := newHouse(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		return &h.role, nil
+	})
 }
 
 // house is every role in one process.
@@ -64,21 +57,13 @@ type house struct {
 }
 
 // newHouse opens every address and builds every role, but runs nothing yet.
-func newHouse(ctx context.Context, cfg Config, log *slog.Logger) (*house, error) {
-	s, err := newSystem(ctx, cfg, log)
-	if err != nil {
-		return nil, err
-	}
+func newHouse(ctx context.Context, s *system) (*house, error) {
 	h := &house{system: s, role: role{name: "up", lines: map[string]string{}}}
-	if err := h.build(ctx); err != nil {
-		s.close()
-		return nil, err
-	}
-	return h, nil
+	return h, h.build(ctx)
 }
 
 func (h *house) build(ctx context.Context) error {
-	received, err := callbacksRole(h.system)
+	received, err := callbacksRole(ctx, h.system)
 	if err != nil {
 		return err
 	}
@@ -104,7 +89,7 @@ func (h *house) build(ctx context.Context) error {
 		return h.caughtUp(ctx, last)
 	}
 	for _, build := range []builder{dispatcherRole, trackerRole, h.apiWithHealth} {
-		r, err := build(h.system)
+		r, err := build(ctx, h.system)
 		if err != nil {
 			return err
 		}
@@ -123,7 +108,7 @@ func (h *house) add(r *role) {
 }
 
 // apiWithHealth is the API role with health on the same address.
-func (h *house) apiWithHealth(s *system) (*role, error) {
+func (h *house) apiWithHealth(ctx context.Context, s *system) (*role, error) {
 	l, err := listen("SLUICE_API_ADDR", s.cfg.APIAddr)
 	if err != nil {
 		return nil, err
@@ -133,7 +118,7 @@ func (h *house) apiWithHealth(s *system) (*role, error) {
 		l.Close()
 		return nil, err
 	}
-	health := s.metrics.health(h.readyNow(context.Background()))
+	health := s.metrics.health(h.readyNow(ctx))
 	return &role{
 		lines:   map[string]string{"api": urlOf(l)},
 		servers: []task{serve(l, withHealth(handler, health))},

@@ -1,0 +1,140 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+)
+
+// alphaLimit is how many customers alpha may reach in a window: fewer than it
+// gets, so that jobs wait.
+const alphaLimit = 120
+
+// TestSurvivesKill ends `up` five times with kill -9 while jobs are published
+// and sent, and starts it again. The provider's ledger judges.
+func TestSurvivesKill(t *testing.T) {
+	t.Parallel()
+	for name, faults := range map[string]fields{
+		"perfect provider": nil,
+		"faulty provider": {
+			"drop_response": 0.05, "server_error": 0.05, "callback_doubled": 0.2, "callback_shuffled": 0.2,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			survive(t, faults)
+		})
+	}
+}
+
+func survive(t *testing.T, faults fields) {
+	settings := quick(t).with(
+		"SLUICE_NATS_ADDR", fixedAddr(t), "SLUICE_API_ADDR", fixedAddr(t), "SLUICE_CALLBACKS_ADDR", fixedAddr(t))
+	settings["SLUICE_PUBLIC_URL"] = "http://" + settings["SLUICE_CALLBACKS_ADDR"]
+	judge := startProvider(t, settings)
+	settings["SLUICE_MESSAGES_URL"] = judge.base
+	limitSenders(t, judge, settings)
+	if faults != nil {
+		judge.faults(faults)
+	}
+
+	up := start(t, settings, "up")
+	told := up.ready()
+	api := newSite(t, told.API)
+	setLimits(api)
+	nats := connect(t, told.NATS)
+
+	jobs := make([]fields, 600)
+	ids := make([]string, len(jobs))
+	for i := range jobs {
+		sender := beta
+		if i%3 == 0 {
+			sender = alpha
+		}
+		ids[i] = fmt.Sprintf("job-%03d", i)
+		jobs[i] = notice(ids[i], sender, i)
+	}
+	publishing := publishAll(t, nats, api, jobs)
+	for kill := 1; kill <= 5; kill++ {
+		eventually(t, func() bool { return judge.accepted() >= kill*80 },
+			func() string { return fmt.Sprintf("%d messages before kill %d", judge.accepted(), kill) })
+		up.kill()
+		up = start(t, settings, "up")
+		require.Equal(t, told.API, up.ready().API)
+	}
+	require.NoError(t, publishing.Wait())
+
+	parked := 0
+	for _, r := range api.awaitEnd(ids) {
+		require.Contains(t, []string{"delivered", "read"}, r.Status, r.ID)
+		for _, e := range r.Timeline {
+			if e.Type == "parked" && e.Reason != "" {
+				parked++
+				break
+			}
+		}
+	}
+	require.Positive(t, parked, "nothing had to wait, so the test was too easy")
+	judge.requireOnce(ids)
+}
+
+// limitSenders tells the provider of the two senders' limits.
+func limitSenders(t *testing.T, judge provider, _ env) {
+	t.Helper()
+	judge.must(http.MethodPut, "/sandbox/senders/"+alpha, fields{"limit": alphaLimit}, nil)
+	judge.must(http.MethodPut, "/sandbox/senders/"+beta, fields{"limit": 1000}, nil)
+}
+
+func setLimits(api *site) {
+	api.t.Helper()
+	api.must(http.MethodPut, "/v1/senders/"+alpha, fields{"limit": alphaLimit}, nil)
+	api.must(http.MethodPut, "/v1/senders/"+beta, fields{"limit": 1000}, nil)
+}
+
+// publishAll hands in every job, over NATS and HTTP in turns, at the pace of an
+// application. What is refused, or not answered, is tried again with the same
+// id, as an application does that must not lose it.
+func publishAll(t *testing.T, nats bare, api *site, jobs []fields) *errgroup.Group {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	group, ctx := errgroup.WithContext(ctx)
+	tries := []func(fields) error{
+		func(job fields) error {
+			_, err := nats.try(subject("normal", job["from"].(string)[len("whatsapp:+"):]), job.json(), job["id"].(string))
+			return err
+		},
+		func(job fields) error {
+			a, err := api.try(http.MethodPost, "/v1/jobs", job.json())
+			if err == nil && a.status != http.StatusAccepted {
+				err = fmt.Errorf("%d: %s", a.status, a.body)
+			}
+			return err
+		},
+	}
+	for over, try := range tries {
+		group.Go(func() error {
+			pace := time.NewTicker(15 * time.Millisecond)
+			defer pace.Stop()
+			for i := over; i < len(jobs); i += len(tries) {
+				for {
+					err := try(jobs[i])
+					select {
+					case <-pace.C:
+					case <-ctx.Done():
+						return fmt.Errorf("%v not taken: %w", jobs[i]["id"], err)
+					}
+					if err == nil {
+						break
+					}
+				}
+			}
+			return nil
+		})
+	}
+	return group
+}

@@ -1,0 +1,320 @@
+package ratelimit_test
+
+import (
+	"math"
+	"sort"
+	"time"
+
+	"github.com/sluicehq/sluice/ratelimit"
+)
+
+// model is the gate in plain Go. For every window and customer it keeps the
+// stack of the counted sends, where the gate keeps one score and what stood
+// before it.
+type model struct {
+	window, span, service time.Duration
+	defaultLimit          int
+	now                   time.Time
+
+	senders map[string]*ratelimit.SenderPolicy
+	pools   map[string]ratelimit.PoolPolicy
+	member  map[string]string                // sender → pool
+	wrote   map[[2]string]time.Time          // sender, customer → last message
+	places  map[string]map[string][]*counted // window → customer → stack
+	jobs    []*task
+}
+
+// counted is an entry of a stack: who wrote it and when it counts from.
+type counted struct {
+	by *task
+	at time.Time
+}
+
+// task is a job of one attempt, and where it stands.
+type task struct {
+	ratelimit.Request
+	state   string // "", parked, reserved, granted, back, delivered, over
+	verdict ratelimit.Verdict
+	pool    string // where it counts
+	counts  bool
+	waits   string // the pool in which it is marked as waiting
+	at      time.Time
+}
+
+func newModel(o ratelimit.Options) *model {
+	return &model{
+		window: o.Window, span: o.Window + o.Margin,
+		service: o.ServiceWindow - min(o.Margin, o.ServiceWindow/100), defaultLimit: o.DefaultLimit,
+		now: startAt, senders: map[string]*ratelimit.SenderPolicy{}, pools: map[string]ratelimit.PoolPolicy{},
+		member: map[string]string{}, wrote: map[[2]string]time.Time{}, places: map[string]map[string][]*counted{},
+	}
+}
+
+func senderWindow(sender string) string { return "sender " + sender }
+func poolWindow(pool string) string     { return "pool " + pool }
+
+func (m *model) top(window, customer string) *counted {
+	stack := m.places[window][customer]
+	if len(stack) == 0 {
+		return nil
+	}
+	return stack[len(stack)-1]
+}
+
+func (m *model) push(window, customer string, c *counted) {
+	if m.places[window] == nil {
+		m.places[window] = map[string][]*counted{}
+	}
+	m.places[window][customer] = append(m.places[window][customer], c)
+}
+
+// times are the places that count now, oldest first.
+func (m *model) times(window string) []time.Time {
+	var times []time.Time
+	for customer := range m.places[window] {
+		if top := m.top(window, customer); top != nil && top.at.After(m.now.Add(-m.span)) {
+			times = append(times, top.at)
+		}
+	}
+	sort.Slice(times, func(i, j int) bool { return times[i].Before(times[j]) })
+	return times
+}
+
+func (m *model) has(window, customer string) bool {
+	top := m.top(window, customer)
+	return top != nil && top.at.After(m.now.Add(-m.span))
+}
+
+// count writes a send into its windows, above what stands there.
+func (m *model) count(t *task, at time.Time) {
+	windows := []string{senderWindow(t.Sender), poolWindow(t.pool)}
+	if now := m.member[t.Sender]; now != t.pool {
+		windows = append(windows, poolWindow(now))
+	}
+	for _, w := range windows {
+		if top := m.top(w, t.Customer); top != nil && !top.at.Before(at) {
+			at = top.at.Add(time.Microsecond)
+		}
+	}
+	for _, w := range windows {
+		if top := m.top(w, t.Customer); top != nil && top.by == t {
+			top.at = at
+		} else {
+			m.push(w, t.Customer, &counted{t, at})
+		}
+	}
+}
+
+// giveBack takes a send off the two stacks where it is on top.
+func (m *model) giveBack(t *task) {
+	for _, w := range []string{senderWindow(t.Sender), poolWindow(t.pool)} {
+		if top := m.top(w, t.Customer); top != nil && top.by == t {
+			stack := m.places[w][t.Customer]
+			m.places[w][t.Customer] = stack[:len(stack)-1]
+		}
+	}
+}
+
+// prove is evidence of a send at a time that has passed.
+func (m *model) prove(t *task, at time.Time, delivered bool) {
+	if t.state == "delivered" || t.state == "back" && !delivered {
+		return
+	}
+	if t.counts && at.After(m.now.Add(-m.span)) {
+		inSender, inPool := m.top(senderWindow(t.Sender), t.Customer), m.top(poolWindow(t.pool), t.Customer)
+		own := t.state != "back" && inSender != nil && inPool != nil && inSender.by == t && inPool.by == t
+		if !own || at.After(inSender.at) {
+			m.count(t, at)
+		}
+	}
+	if at.After(t.at) {
+		t.at = at
+	}
+	if delivered {
+		t.state = "delivered"
+	}
+}
+
+func (m *model) join(sender, pool string) {
+	if m.member[sender] == pool {
+		return
+	}
+	m.member[sender] = pool
+	for customer := range m.places[senderWindow(sender)] {
+		from, to := m.top(senderWindow(sender), customer), m.top(poolWindow(pool), customer)
+		if from != nil && (to == nil || from.at.After(to.at)) {
+			m.push(poolWindow(pool), customer, &counted{from.by, from.at})
+		}
+	}
+}
+
+func (m *model) policy(t *task) ratelimit.SenderPolicy {
+	p := ratelimit.SenderPolicy{Pool: t.Request.Pool}
+	if set := m.senders[t.Sender]; set != nil {
+		p = *set
+	}
+	return p
+}
+
+func (m *model) senderLimit(sender string) int {
+	if set := m.senders[sender]; set != nil && set.Limit != nil {
+		return *set.Limit
+	}
+	return m.defaultLimit
+}
+
+// poolLimit is what the pool allows at a priority.
+func (m *model) poolLimit(pool string, p ratelimit.Priority) int {
+	policy, limit := m.pools[pool], 0
+	if policy.Limit != nil {
+		limit = *policy.Limit
+	} else {
+		for sender, in := range m.member {
+			if own := m.senderLimit(sender); in == pool && (own < 0 || limit >= 0 && own > limit) {
+				limit = own
+			}
+		}
+	}
+	if limit > 0 && p != ratelimit.High {
+		limit -= int(math.Ceil(policy.Reserve * float64(limit)))
+	}
+	return limit
+}
+
+// waiting are the marks of a pool by priority, without one task's.
+func (m *model) waiting(pool string, without *task) (n [3]int64) {
+	for _, t := range m.jobs {
+		if t.waits == pool && t != without {
+			n[t.Priority]++
+		}
+	}
+	return n
+}
+
+// full says when a window that is full for the limit has room again.
+func (m *model) full(window string, limit int) (full bool, back time.Time) {
+	times := m.times(window)
+	switch {
+	case limit < 0 || len(times) < limit:
+		return false, time.Time{}
+	case limit == 0:
+		return true, time.Time{}
+	}
+	return true, times[len(times)-limit].Add(m.span)
+}
+
+// decide is the whole decision but for the rate. It changes what the gate
+// changes, and expects the grant to say at which moment to send.
+func (m *model) decide(t *task, reserving bool, grant time.Time) ratelimit.Verdict {
+	wrote, ok := m.wrote[[2]string{t.Sender, t.Customer}]
+	inWindow := ok && m.now.Before(wrote.Add(m.service))
+	if !inWindow && !t.Template {
+		if !reserving {
+			m.drop(t)
+			t.state, t.waits = "over", ""
+		}
+		return ratelimit.Verdict{Outcome: ratelimit.OutcomeNoWindow}
+	}
+	policy := m.policy(t)
+	pool := policy.Pool
+	m.join(t.Sender, pool)
+	if t.state == "reserved" && t.pool != pool {
+		m.giveBack(t)
+	}
+	reason, at, place := "", time.Time{}, false
+	switch {
+	case policy.Paused:
+		reason = ratelimit.ReasonSenderPaused
+	case m.pools[pool].Paused:
+		reason = ratelimit.ReasonPoolPaused
+	case !inWindow:
+		reason, at, place = m.place(t, pool, reserving)
+	}
+	if reason != "" {
+		m.drop(t)
+		t.state, t.waits = "parked", pool
+		return ratelimit.Verdict{Outcome: ratelimit.OutcomePark, Reason: reason, At: at, Pool: pool}
+	}
+	if reserving && t.state == "reserved" && !place && t.pool == pool && t.counts != inWindow {
+		return t.verdict
+	}
+	m.go_(t, pool, reserving, inWindow, grant)
+	return t.verdict
+}
+
+// place says why a job that needs a place gets none, and whether it needs one.
+func (m *model) place(t *task, pool string, reserving bool) (reason string, at time.Time, needs bool) {
+	unknown := false
+	for _, w := range []struct {
+		name, reason string
+		limit        int
+	}{
+		{senderWindow(t.Sender), ratelimit.ReasonSenderLimit, m.senderLimit(t.Sender)},
+		{poolWindow(pool), ratelimit.ReasonPoolLimit, m.poolLimit(pool, t.Priority)},
+	} {
+		if m.has(w.name, t.Customer) {
+			continue
+		}
+		needs = true
+		full, back := m.full(w.name, w.limit)
+		if !full {
+			continue
+		}
+		if reason == "" {
+			reason = w.reason
+		}
+		unknown = unknown || back.IsZero()
+		if back.After(at) {
+			at = back
+		}
+	}
+	if unknown {
+		at = time.Time{}
+	}
+	if reason == "" && needs && !reserving {
+		for p, n := range m.waiting(pool, t) {
+			if n > 0 && ratelimit.Priority(p) <= t.Priority {
+				return ratelimit.ReasonWaiting, time.Time{}, true
+			}
+		}
+	}
+	return reason, at, needs
+}
+
+func (m *model) go_(t *task, pool string, reserving, inWindow bool, at time.Time) {
+	reserved := t.state == "reserved"
+	if reserved && inWindow && t.pool == pool {
+		m.giveBack(t)
+	}
+	t.pool, t.counts, t.at, t.waits = pool, !inWindow, at, ""
+	if t.counts {
+		m.count(t, at)
+	}
+	t.state = "granted"
+	if reserving {
+		t.state = "reserved"
+	}
+	t.verdict = ratelimit.Verdict{
+		Outcome: ratelimit.OutcomeGo, At: at, Now: m.now, Pool: pool, Counted: t.counts, InWindow: inWindow,
+	}
+}
+
+// drop gives a reservation back.
+func (m *model) drop(t *task) {
+	if t.state == "reserved" {
+		m.giveBack(t)
+	}
+}
+
+// naive counts what a level must never have too much of: the different
+// customers that something was sent to within the window and not refused.
+func (m *model) naive(of func(*task) bool) int {
+	customers := map[string]bool{}
+	for _, t := range m.jobs {
+		sent := t.state == "granted" || t.state == "delivered"
+		if sent && t.counts && of(t) && t.at.After(m.now.Add(-m.window)) {
+			customers[t.Customer] = true
+		}
+	}
+	return len(customers)
+}
