@@ -130,8 +130,8 @@ func formOf(header http.Header) form {
 	switch {
 	case err != nil:
 		return formOther
-	case media == "application/json":
-		return formDocument
+	case media == "application/json", media == "application/x-www-form-urlencoded":
+		return formDocument // the second is what curl -d says of whatever it sends
 	case media == "application/x-ndjson" || media == "application/ndjson":
 		return formLines
 	}

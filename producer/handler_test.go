@@ -85,6 +85,12 @@ func TestOneJob(t *testing.T) {
 	e.requireKept(t, got.ID)
 }
 
+func TestWhatCurlSendsIsTaken(t *testing.T) {
+	t.Parallel()
+	got := post(t, newEngines().handler(), "application/x-www-form-urlencoded", one)
+	require.Equal(t, http.StatusAccepted, got.code)
+}
+
 func TestRepetitionTellsThePresentStatus(t *testing.T) {
 	t.Parallel()
 	e := newEngines()
@@ -207,7 +213,8 @@ func TestRefusals(t *testing.T) {
 		"year 10000":       {"", strings.Replace(one, "{", `{"send_at":"9999-12-31T23:59:59-01:00",`, 1), 400, "invalid_field", "send_at"},
 		"large body":       {"", `{"body":"` + strings.Repeat("x", 1<<20) + `"}`, 413, "too_large", ""},
 		"long array":       {"", "[" + strings.Repeat("0,", 1000) + "0]", 413, "too_large", ""},
-		"form":             {"application/x-www-form-urlencoded", one, 415, "unsupported_media_type", ""},
+		"multipart":        {"multipart/form-data; boundary=x", one, 415, "unsupported_media_type", ""},
+		"a form":           {"application/x-www-form-urlencoded", "id=order-1", 400, "invalid_json", ""},
 		"unreadable media": {";", one, 415, "unsupported_media_type", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -163,7 +163,7 @@ func (p *GateProjection) watch(ctx context.Context) error {
 // grant, and opens.
 func (p *GateProjection) reopen(ctx context.Context, r refill, current string) (refill, error) {
 	if r.epoch != current {
-		p.cfg.Log.WarnContext(ctx, "the gate is closed: Redis is new, restarted or emptied; refilling it from the log")
+		p.cfg.Log.InfoContext(ctx, "the gate is closed: Redis is new, restarted or emptied; refilling it from the log")
 		return refill{epoch: current, since: time.Now()}, nil
 	}
 	last, err := p.log.Last(ctx)
