@@ -62,6 +62,7 @@ func courses() []course {
 		{"answer lost, callback late", template("j"), calls(10*time.Minute, lost), delivery.StatusSent},
 		{"vanished", text, answers(vanish), delivery.StatusQueued},
 		{"vanished twice", template("j"), answers(vanish, vanish), delivery.StatusQueued},
+		{"refused once, then held", held, answers(string(messaging.Retry), vanish), delivery.StatusHeld},
 		{"vanished, held", held, answers(vanish), delivery.StatusHeld},
 		{"lost, not held", held, answers(lost), delivery.StatusQueued},
 		{"rejected", template("j"), answers(string(messaging.Permanent)), delivery.StatusFailed},
@@ -81,7 +82,7 @@ func TestCourses(t *testing.T) {
 			w := c.begin(t)
 			w.until(time.Time{})
 			w.holds("j")
-			require.Equal(t, c.end, w.log.record("j").Status, w.story())
+			require.Equal(t, c.end, w.log.record("j").Status)
 			accepted := w.log.record("j").Timeline[0]
 			require.Equal(t, delivery.EventAccepted, accepted.Type)
 			require.Equal(t, start, accepted.At, "a job is accepted when it is published")
@@ -102,6 +103,7 @@ var troubles = []struct {
 	// The worker stands still while time passes for all others.
 	{"stands still for a while", naps(10 * time.Second)},
 	{"stands still beyond its grant", naps(45 * time.Second)},
+	{"stands still beyond the grace", naps(90 * time.Second)},
 	{"stands still for long", naps(5 * time.Minute)},
 }
 
