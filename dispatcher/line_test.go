@@ -158,10 +158,6 @@ func (w *world) deliver(m *message) {
 func (w *world) settle(m *message, task delivery.Task, s delivery.Settlement) {
 	onward := task
 	onward.Attempt, onward.Ended = cmp.Or(s.Attempt, task.Attempt), s.Ended
-	// The ids of moves name what is moved and what it becomes. Were it the
-	// message alone, the move of a worker that stood still would be swallowed
-	// although another worker's move of the same message has come to its end.
-	id := fmt.Sprintf("%s:%d", task.Ref, onward.Attempt)
 	handBack := func() { m.due = w.clock.Now().Add(time.Second) }
 	var move func()
 	switch s.Action {
@@ -169,9 +165,9 @@ func (w *world) settle(m *message, task delivery.Task, s delivery.Settlement) {
 		handBack()
 		return
 	case delivery.Park:
-		move = func() { w.once("p:"+id, onward, func(n *message) { n.parked = true }) }
+		move = func() { w.once("p:"+task.Ref, onward, func(n *message) { n.parked = true }) }
 	case delivery.Schedule:
-		move = func() { w.once("s:"+id, onward, w.later(task.Ref, s.At)) }
+		move = func() { w.once("s:"+task.Ref, onward, w.later(task.Ref, s.At)) }
 	}
 	if move != nil {
 		if err := around(w.gate.hook, "move", move); err != nil {

@@ -30,7 +30,7 @@ func (d *Dispatcher) send(ctx context.Context, task delivery.Task, v ratelimit.V
 	if err := d.wait(ctx, v.At.Sub(v.Now), asked); err != nil {
 		return handBack("stopped before the turn came", err)
 	}
-	if d.outlived(asked) {
+	if d.elapsed(asked) >= d.grantLife() {
 		// Another delivery may already be looking for what this one did, so
 		// this one must not do it any more, nor settle anything.
 		return handBack("this worker stood still beyond its grant; nothing was sent", nil)
@@ -42,7 +42,7 @@ func (d *Dispatcher) send(ctx context.Context, task delivery.Task, v ratelimit.V
 	// evidence is looked for, by another worker on another machine.
 	outcome := Outcome{SID: resource.SID, Fault: fault(err), End: v.Now.Add(end.Sub(asked))}
 	d.observer.Posted(end.Sub(begun), end.Sub(task.Published), outcome.code(), err != nil)
-	return d.conclude(task, Decide(d.policy(), task, outcome))
+	return d.conclude(task, Decide(d.policy(), task, outcome), asked)
 }
 
 // conclude makes an outcome true: first the log, then the slot, and the queue
@@ -50,8 +50,15 @@ func (d *Dispatcher) send(ctx context.Context, task delivery.Task, v ratelimit.V
 // written down even while the worker is being stopped. A crash before the log
 // has the outcome leaves the attempt unknown, which is settled by evidence; a
 // crash after it leads back here, and the record says what was decided.
-func (d *Dispatcher) conclude(task delivery.Task, step Step) Step {
-	ctx, cancel := context.WithTimeout(context.Background(), d.grantLife())
+func (d *Dispatcher) conclude(task delivery.Task, step Step, asked time.Time) Step {
+	// One ack wait after the grant others take the message for theirs, and may
+	// have settled it. From then on an end may be told, but nothing promised
+	// that only this message could keep.
+	left := d.cfg.AckWait - d.elapsed(asked)
+	if step.Settlement.Action == delivery.Ack {
+		left = max(left, d.grantLife())
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), left)
 	defer cancel()
 	if step.Trip > 0 {
 		until := d.cfg.Clock().Add(step.Trip)
@@ -92,12 +99,12 @@ func (d *Dispatcher) wait(ctx context.Context, turn time.Duration, asked time.Ti
 // send timeout, so that an attempt ends at the latest one ack wait after it.
 func (d *Dispatcher) grantLife() time.Duration { return d.cfg.AckWait - d.cfg.SendTimeout }
 
-// outlived reports whether the grant's life is over. Both clocks are asked: the monotonic one stands still while the machine is
-// suspended, the wall clock may be set back.
-func (d *Dispatcher) outlived(asked time.Time) bool {
+// elapsed is how long ago the grant was asked for. Both clocks are read: the
+// monotonic one stands still while the machine is suspended, the wall clock may
+// be set back.
+func (d *Dispatcher) elapsed(asked time.Time) time.Duration {
 	now := d.cfg.Clock()
-	elapsed := max(now.Sub(asked), now.Round(0).Sub(asked.Round(0)))
-	return elapsed >= d.grantLife()
+	return max(now.Sub(asked), now.Round(0).Sub(asked.Round(0)))
 }
 
 // maxValidity is the longest the provider keeps a message queued.

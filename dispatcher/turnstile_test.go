@@ -126,8 +126,8 @@ func (g *turnstile) GiveBack(_ context.Context, id string, attempt int, token st
 	})
 }
 
-func (g *turnstile) Trip(_ context.Context, sender, _ string, until time.Time) error {
-	return around(g.hook, "trip", func() { g.trips[sender] = until })
+func (g *turnstile) Trip(ctx context.Context, sender, _ string, until time.Time) error {
+	return bounded(ctx, g.clock, g.hook, "trip", func() { g.trips[sender] = until })
 }
 
 func (g *turnstile) PoolsOf(_ context.Context, senders []string) (map[string]string, error) {

@@ -81,6 +81,23 @@ func around(h hook, op string, effect func()) error {
 	return h(op, true)
 }
 
+// bounded is around for an operation on a context: one that stood still for
+// long finds its time over.
+func bounded(ctx context.Context, c *clock, h hook, op string, effect func()) error {
+	begun := c.Now()
+	late := func() error {
+		if c.Now().Sub(begun) >= ackWait {
+			return context.DeadlineExceeded
+		}
+		return ctx.Err()
+	}
+	if err := errors.Join(h(op, false), late()); err != nil {
+		return err
+	}
+	effect()
+	return errors.Join(h(op, true), late())
+}
+
 // logbook is the log, what follows from it, and the bonds of SIDs.
 type logbook struct {
 	clock   *clock
@@ -92,8 +109,8 @@ type logbook struct {
 	lags    bool                 // the ledger does not keep up
 }
 
-func (l *logbook) store(op, id string, e delivery.Entry) (uint64, error) {
-	err := around(l.hook, op, func() {
+func (l *logbook) store(ctx context.Context, op, id string, e delivery.Entry) (uint64, error) {
+	err := bounded(ctx, l.clock, l.hook, op, func() {
 		if at, seen := l.stored[id]; seen && l.clock.Now().Sub(at) < dedupe {
 			return
 		}
@@ -108,12 +125,12 @@ func (l *logbook) store(op, id string, e delivery.Entry) (uint64, error) {
 	return uint64(len(l.entries)), err
 }
 
-func (l *logbook) Append(_ context.Context, e delivery.Event) (uint64, error) {
-	return l.store("event "+string(e.Type), e.ID, delivery.Entry{Event: &e})
+func (l *logbook) Append(ctx context.Context, e delivery.Event) (uint64, error) {
+	return l.store(ctx, "event "+string(e.Type), e.ID, delivery.Entry{Event: &e})
 }
 
-func (l *logbook) Intent(_ context.Context, i delivery.Intent) (uint64, error) {
-	return l.store("intent", "i:"+i.Token, delivery.Entry{Intent: &i})
+func (l *logbook) Intent(ctx context.Context, i delivery.Intent) (uint64, error) {
+	return l.store(ctx, "intent", "i:"+i.Token, delivery.Entry{Intent: &i})
 }
 
 func (l *logbook) record(job string) delivery.Record {

@@ -162,7 +162,9 @@ func (m *machine) some(rt *rapid.T, states ...string) *task {
 	if len(fit) == 0 {
 		rt.Skip("none")
 	}
-	return rapid.SampledFrom(fit).Draw(rt, "job")
+	t := fit[rapid.IntRange(0, len(fit)-1).Draw(rt, "which")]
+	rt.Log(t.Job, t.state)
+	return t
 }
 
 func (m *machine) again(rt *rapid.T) {

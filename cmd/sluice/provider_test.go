@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -25,11 +27,13 @@ func startProvider(t testing.TB, settings env, args ...string) provider {
 
 // message is one line of the sandbox's ledger.
 type message struct {
-	SID            string `json:"sid"`
-	To             string `json:"to"`
-	Status         string `json:"status"`
-	StatusCallback string `json:"status_callback"`
-	InWindow       bool   `json:"in_window"`
+	SID            string    `json:"sid"`
+	From           string    `json:"from"`
+	To             string    `json:"to"`
+	AcceptedAt     time.Time `json:"accepted_at"`
+	Status         string    `json:"status"`
+	StatusCallback string    `json:"status_callback"`
+	InWindow       bool      `json:"in_window"`
 }
 
 var callbackJob = regexp.MustCompile(`/twilio/status/([^/]+)/[0-9]+`)
@@ -54,6 +58,28 @@ func (p provider) ledger() map[string][]message {
 func (p provider) accepted() int {
 	p.t.Helper()
 	return bytes.Count(p.do(http.MethodGet, "/sandbox/messages", nil).body, []byte("\n"))
+}
+
+// busiest is the largest number of messages from a sender within any span.
+func (p provider) busiest(sender string, span time.Duration) int {
+	p.t.Helper()
+	var times []time.Time
+	for _, messages := range p.ledger() {
+		for _, m := range messages {
+			if m.From == whatsapp(sender) {
+				times = append(times, m.AcceptedAt)
+			}
+		}
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	most, first := 0, 0
+	for i, at := range times {
+		for at.Sub(times[first]) >= span {
+			first++
+		}
+		most = max(most, i-first+1)
+	}
+	return most
 }
 
 // faults replaces the sandbox's faults.

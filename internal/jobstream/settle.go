@@ -67,7 +67,16 @@ func (l *lane) handBack(msg jetstream.Msg, at time.Time) {
 // the queue; a crash before the acknowledgement parks it once more, under the
 // same id within the dedupe window, and as a copy beyond it, which the grant
 // catches.
+//
+// A job with an expiry gets a copy that comes out at that time and is ended by
+// the gate. It is stored first: a crash in between leaves a copy of a job that
+// is still in the queue.
 func (l *lane) park(ctx context.Context, task delivery.Task, s delivery.Settlement) error {
+	if !task.Job.ExpiresAt.IsZero() {
+		if err := l.expire(ctx, task, s); err != nil {
+			return err
+		}
+	}
 	out, err := onward(task, s)
 	if err != nil {
 		return err
@@ -92,10 +101,26 @@ func (l *lane) schedule(ctx context.Context, task delivery.Task, s delivery.Sett
 	}
 	token := strings.ReplaceAll(task.Ref, ":", "-") + "-" + strconv.FormatInt(task.Published.UnixNano(), 36)
 	out.Subject = schedulesPrefix + token
-	out.Header.Set(headerSchedule, "@at "+formatTime(s.At))
-	out.Header.Set(headerScheduleTarget, dueSubject(task.Job.Priority, task.Job.Sender()))
 	out.Header.Set(nats.MsgIdHdr, "s:"+task.Ref)
-	_, err = publish(ctx, l.w.js, out)
+	return l.publishAt(ctx, out, task, s.At)
+}
+
+// expire makes sure that a parked job is looked at when it expires. Its subject
+// names the job, so that a job which parks again has one such copy.
+func (l *lane) expire(ctx context.Context, task delivery.Task, s delivery.Settlement) error {
+	out, err := onward(task, s)
+	if err != nil {
+		return err
+	}
+	out.Subject = expirySubject(task.Job.ID)
+	out.Header.Set(nats.MsgIdHdr, "x:"+task.Ref)
+	return l.publishAt(ctx, out, task, task.Job.ExpiresAt)
+}
+
+func (l *lane) publishAt(ctx context.Context, out *nats.Msg, task delivery.Task, at time.Time) error {
+	out.Header.Set(headerSchedule, "@at "+formatTime(at))
+	out.Header.Set(headerScheduleTarget, dueSubject(task.Job.Priority, task.Job.Sender()))
+	_, err := publish(ctx, l.w.js, out)
 	return err
 }
 

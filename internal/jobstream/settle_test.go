@@ -113,6 +113,27 @@ func TestParkReleaseRoundTrip(t *testing.T) {
 
 // A crash between parking and acknowledging, and an answer that was lost, must
 // not make a second parked job.
+func TestParkedJobComesOutWhenItExpires(t *testing.T) {
+	t.Parallel()
+	js := ready(t, jobstream.Config{})
+	j := job("brief", delivery.Normal)
+	j.ExpiresAt = time.Now().Add(700 * time.Millisecond).UTC()
+	tasks := make(chan delivery.Task, 4)
+	work(t, js, twoSteps(tasks, func() delivery.Settlement {
+		return delivery.Settlement{Action: delivery.Park, Attempt: 2}
+	}), jobstream.WorkerConfig{})
+	publish(t, js, j)
+	receive(t, tasks)
+
+	back := receive(t, tasks)
+	require.False(t, time.Now().Before(j.ExpiresAt))
+	require.Equal(t, j.ID, back.Job.ID)
+	require.Equal(t, 2, back.Attempt)
+	_, parked, err := jobstream.NewRoom(js).Head(t.Context(), sender, delivery.Normal)
+	require.NoError(t, err)
+	require.True(t, parked, "the job itself stays where it waits")
+}
+
 func TestSameMessageParkedTwiceIsParkedOnce(t *testing.T) {
 	t.Parallel()
 	const ackWait = 200 * time.Millisecond

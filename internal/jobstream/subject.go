@@ -1,6 +1,8 @@
 package jobstream
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 
 	"github.com/sluicehq/sluice/delivery"
@@ -16,7 +18,7 @@ const (
 
 const (
 	parkedPrefix    = "sluice.parked."    // <sender>.<priority>
-	schedulesPrefix = "sluice.schedules." // one token per message moved
+	schedulesPrefix = "sluice.schedules." // one token per message moved, or per job that expires
 	duePrefix       = "sluice.due."       // <priority>.<sender>
 	intentsPrefix   = "sluice.intents."   // <sender>
 	eventsPrefix    = "sluice.events."    // <sender>.<type>
@@ -29,6 +31,13 @@ func parkedSubject(sender string, p delivery.Priority) string {
 
 func dueSubject(p delivery.Priority, sender string) string {
 	return duePrefix + string(p) + "." + sender
+}
+
+// expirySubject names the schedule that looks at a parked job when it expires.
+// Ids may hold what subjects may not.
+func expirySubject(job string) string {
+	sum := sha256.Sum256([]byte(job))
+	return schedulesPrefix + "expiry-" + hex.EncodeToString(sum[:16])
 }
 
 // parseParked is the inverse of parkedSubject.
