@@ -36,6 +36,7 @@ type world struct {
 	handler *dispatcher.Dispatcher
 	lets    *dispatcher.Releaser
 
+	skew  time.Duration // how far the worker's clock is off all others
 	queue []*message
 	moved map[string]time.Time // by message id, for the dedupe window
 	seq   uint64
@@ -74,9 +75,10 @@ func newWorld(t *testing.T) *world {
 		clock: w.clock, hook: h, told: w.gate.told, stored: map[string]time.Time{}, owners: map[string]string{},
 	}
 	w.phone = &phone{clock: w.clock, hook: h, accepted: w.accepted}
-	w.handler = dispatcher.New(w.gate, w.log, w.phone, w.log, deaf{}, config(w.clock))
+	w.handler = dispatcher.New(w.gate, w.log, w.phone, w.log, deaf{},
+		config(func() time.Time { return w.clock.Now().Add(w.skew) }))
 	w.lets = dispatcher.NewReleaser(w, w.gate, w.log, dispatcher.ReleaserConfig{
-		Holder: "me", Account: account, Clock: w.clock.Now,
+		Holder: holder, Account: account, Clock: w.clock.Now,
 	})
 	return w
 }

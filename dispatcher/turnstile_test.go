@@ -12,7 +12,6 @@ import (
 // windows and rates: who may not go is said by refuse.
 type turnstile struct {
 	clock  *clock
-	skew   time.Duration // how far its clock is off everybody's
 	hook   hook
 	closed bool
 	refuse func(ratelimit.Request) (ratelimit.Verdict, bool)
@@ -37,7 +36,7 @@ type grant struct {
 	back  bool
 }
 
-func (g *turnstile) now() time.Time { return g.clock.Now().Add(g.skew) }
+func (g *turnstile) now() time.Time { return g.clock.Now() }
 
 func (g *turnstile) job(id string) *gated {
 	if g.jobs[id] == nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/sluicehq/sluice/delivery"
@@ -28,6 +27,7 @@ const (
 	from     = "whatsapp:+15550001111"
 	sender   = "15550001111"
 	customer = "whatsapp:+491701234567"
+	holder   = "me"
 )
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -44,21 +44,20 @@ func taskOf(job delivery.Job) delivery.Task {
 	return delivery.Task{Job: job, Attempt: 1, Token: "token", Ref: "JOBS:1", Published: start}
 }
 
-// clock is everybody's clock.
+// clock is everybody's clock. A real one, where set, passes by itself.
 type clock struct {
-	mu  sync.Mutex
-	now time.Time
+	now  time.Time
+	real func() time.Time
 }
 
 func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	if c.real != nil {
+		return c.real()
+	}
 	return c.now
 }
 
 func (c *clock) set(to time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if to.After(c.now) {
 		c.now = to
 	}
@@ -171,6 +170,7 @@ type phone struct {
 	messages []messaging.Resource
 	accepted func(messaging.Resource, messaging.Message)
 	listErr  error
+	listAll  bool // the filters are not heeded
 }
 
 // Answers of the provider beside the classes of failure.
@@ -230,7 +230,8 @@ func (p *phone) List(_ context.Context, to, from string, most int) ([]messaging.
 	}
 	var found []messaging.Resource
 	for _, m := range slices.Backward(p.messages) {
-		if m.To == to && (from == "" || m.From == from) && len(found) < most {
+		asked := m.To == to && (from == "" || m.From == from)
+		if (asked || p.listAll) && len(found) < most {
 			found = append(found, m)
 		}
 	}
@@ -244,9 +245,9 @@ func (deaf) Admitted(string)                                {}
 func (deaf) Posted(time.Duration, time.Duration, int, bool) {}
 func (deaf) Resolved(string)                                {}
 
-func config(c *clock) dispatcher.Config {
+func config(now func() time.Time) dispatcher.Config {
 	return dispatcher.Config{
-		Account: account, StatusURL: "https://example.test/twilio/status", Clock: c.Now,
+		Account: account, StatusURL: "https://example.test/twilio/status", Clock: now,
 		SendTimeout: sendTimeout, AckWait: ackWait, UnknownGrace: grace,
 	}
 }

@@ -105,12 +105,19 @@ func (m *model) count(t *task, at time.Time) {
 	}
 }
 
-// giveBack takes a send off the two stacks where it is on top.
+// giveBack takes a send off the two stacks where it is on top. Where others are
+// on top of it, its entry stays and is nobody's.
 func (m *model) giveBack(t *task) {
 	for _, w := range []string{senderWindow(t.Sender), poolWindow(t.pool)} {
+		stack := m.places[w][t.Customer]
 		if top := m.top(w, t.Customer); top != nil && top.by == t {
-			stack := m.places[w][t.Customer]
-			m.places[w][t.Customer] = stack[:len(stack)-1]
+			stack = stack[:len(stack)-1]
+			m.places[w][t.Customer] = stack
+		}
+		for _, c := range stack {
+			if c.by == t {
+				c.by = nil
+			}
 		}
 	}
 }
@@ -143,7 +150,7 @@ func (m *model) join(sender, pool string) {
 	for customer := range m.places[senderWindow(sender)] {
 		from, to := m.top(senderWindow(sender), customer), m.top(poolWindow(pool), customer)
 		if from != nil && (to == nil || from.at.After(to.at)) {
-			m.push(poolWindow(pool), customer, &counted{from.by, from.at})
+			m.push(poolWindow(pool), customer, &counted{at: from.at})
 		}
 	}
 }

@@ -18,12 +18,12 @@ type apiClient struct {
 	http      *http.Client
 }
 
-func (p *program) api() (*apiClient, error) {
+func (p *program) api() *apiClient {
 	c := &apiClient{base: "http://127.0.0.1:8080", key: p.env["SLUICE_API_KEY"], http: &http.Client{Timeout: 60 * time.Second}}
 	if base := p.env["SLUICE_API_URL"]; base != "" {
 		c.base = strings.TrimRight(base, "/")
 	}
-	return c, nil
+	return c
 }
 
 // apiProblem is an error as the API tells it.

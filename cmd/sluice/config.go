@@ -84,6 +84,9 @@ func (s setting) env() string {
 
 func (s setting) flag() string { return strings.ReplaceAll(s.name, "_", "-") }
 
+// settingName is the inverse of flag.
+func settingName(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
+
 func (c *Config) settings() []setting {
 	return []setting{
 		{"nats_url", &c.NATSURL, "NATS servers; empty: embedded (only `up`)", false},

@@ -16,10 +16,11 @@ import (
 
 func newJobs(p *program) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "jobs", Short: "Looks at jobs", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use: "jobs", Short: "Looks at jobs and cancels them", Args: cobra.NoArgs,
+		Example: "  sluice jobs get order-17",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newJobsGet(p))
+	cmd.AddCommand(newJobsGet(p), newJobsList(p), newJobsCancel(p))
 	return cmd
 }
 
@@ -29,12 +30,8 @@ func newJobsGet(p *program) *cobra.Command {
 		Use: "get ID", Short: "Shows where one job is, and how it got there", Args: cobra.ExactArgs(1),
 		Example: "  sluice jobs get order-17\n  sluice jobs get order-17 --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			api, err := p.api()
-			if err != nil {
-				return err
-			}
 			var raw json.RawMessage
-			if err := api.call(cmd.Context(), http.MethodGet, "/v1/jobs/"+url.PathEscape(args[0]), nil, &raw); err != nil {
+			if err := p.api().call(cmd.Context(), http.MethodGet, "/v1/jobs/"+url.PathEscape(args[0]), nil, &raw); err != nil {
 				return err
 			}
 			if asJSON {

@@ -39,35 +39,50 @@ func addFlags(flags *pflag.FlagSet) {
 
 // load reads settings: defaults, then the file, then the environment, then the
 // flags given. Unknown keys of the file are errors, unknown SLUICE_ variables
-// are returned as warnings.
-func load(flags *pflag.FlagSet, env environment) (cfg Config, warnings []string, err error) {
-	cfg = defaultConfig()
+// are returned as warnings; origins says where each value came from.
+func load(flags *pflag.FlagSet, env environment) (cfg Config, origins map[string]string, warnings []string, err error) {
+	cfg, origins = defaultConfig(), map[string]string{}
 	file, err := readFile(flags)
 	if err != nil {
-		return cfg, nil, err
+		return cfg, nil, nil, err
 	}
 	known := map[string]bool{"SLUICE_API_URL": true, "SLUICE_API_KEY": true}
 	for _, s := range cfg.settings() {
 		known[s.env()], known[s.env()+"_FILE"] = true, true
-		if value, ok := file[s.name]; ok {
-			if err := s.set(value); err != nil {
-				return cfg, nil, fmt.Errorf("%s in %s: %w", s.name, flags.Lookup("config").Value, err)
-			}
-			delete(file, s.name)
+		if origins[s.name], err = s.resolve(flags, env, file); err != nil {
+			return cfg, nil, nil, err
 		}
-		if err := s.fromEnv(env); err != nil {
-			return cfg, nil, err
-		}
-		if f := flags.Lookup(s.flag()); f != nil && f.Changed {
-			if err := s.set(f.Value.String()); err != nil {
-				return cfg, nil, usageError{fmt.Errorf("--%s: %w", s.flag(), err)}
-			}
-		}
+		delete(file, s.name)
 	}
 	for key := range file {
-		return cfg, nil, fmt.Errorf("%s: %q is not a setting", flags.Lookup("config").Value, key)
+		return cfg, nil, nil, fmt.Errorf("%s: %q is not a setting", flags.Lookup("config").Value, key)
 	}
-	return cfg, unknownVariables(env, known), nil
+	return cfg, origins, unknownVariables(env, known), nil
+}
+
+// resolve gives the setting its value and says where that came from.
+func (s setting) resolve(flags *pflag.FlagSet, env environment, file map[string]string) (origin string, err error) {
+	origin = "default"
+	if value, ok := file[s.name]; ok {
+		if err := s.set(value); err != nil {
+			return "", fmt.Errorf("%s in %s: %w", s.name, flags.Lookup("config").Value, err)
+		}
+		origin = "file"
+	}
+	given, err := s.fromEnv(env)
+	if err != nil {
+		return "", err
+	}
+	if given {
+		origin = "env"
+	}
+	if f := flags.Lookup(s.flag()); f != nil && f.Changed {
+		if err := s.set(f.Value.String()); err != nil {
+			return "", usageError{fmt.Errorf("--%s: %w", s.flag(), err)}
+		}
+		origin = "flag"
+	}
+	return origin, nil
 }
 
 func unknownVariables(env environment, known map[string]bool) []string {
@@ -110,27 +125,28 @@ func firstLine(text string) string {
 	return line
 }
 
-// fromEnv takes the variable, or, for secrets, the file that NAME_FILE names.
-func (s setting) fromEnv(env environment) error {
+// fromEnv takes the variable, or, for secrets, the file that NAME_FILE names,
+// and reports whether there was one.
+func (s setting) fromEnv(env environment) (given bool, err error) {
 	value, ok := env[s.env()]
 	path, fromFile := env[s.env()+"_FILE"]
 	if s.secret && fromFile && path != "" {
 		if ok && value != "" {
-			return fmt.Errorf("%s and %s_FILE are both set: keep one", s.env(), s.env())
+			return false, fmt.Errorf("%s and %s_FILE are both set: keep one", s.env(), s.env())
 		}
 		data, err := os.ReadFile(path)
 		if err != nil {
-			return fmt.Errorf("%s_FILE: %w", s.env(), err)
+			return false, fmt.Errorf("%s_FILE: %w", s.env(), err)
 		}
 		value, ok = strings.TrimSpace(string(data)), true
 	}
 	if !ok || value == "" {
-		return nil
+		return false, nil
 	}
 	if err := s.set(value); err != nil {
-		return fmt.Errorf("%s: %w", s.env(), err)
+		return false, fmt.Errorf("%s: %w", s.env(), err)
 	}
-	return nil
+	return true, nil
 }
 
 func (s setting) set(text string) error {

@@ -40,7 +40,7 @@ func newRole(p *program, name, short string, build builder) *cobra.Command {
 
 // configure loads and checks the settings of a role.
 func (p *program) configure(cmd *cobra.Command, role string) (Config, error) {
-	cfg, warnings, err := load(cmd.Flags(), p.env)
+	cfg, _, warnings, err := load(cmd.Flags(), p.env)
 	if err != nil {
 		return cfg, err
 	}

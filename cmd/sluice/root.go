@@ -76,10 +76,11 @@ loses a job and never sends one twice.`,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
-		newDemo(p), newUp(p), newSandbox(p), newSend(p), newJobs(p), newVersion(p),
+		newDemo(p), newUp(p), newSandbox(p), newSend(p), newJobs(p), newLimits(p),
+		newSenders(p), newPools(p), newConsents(p), newConfig(p), newVersion(p),
+		newPause(p, "pause", "Parks everything"), newPause(p, "resume", "Lets everything go again"),
 		newRole(p, "dispatcher", "Takes jobs, asks the gate and sends", dispatcherRole),
 		newRole(p, "callbacks", "Receives status callbacks and inbound messages", callbacksRole),
 		newRole(p, "api", "Serves the HTTP API", apiRole),

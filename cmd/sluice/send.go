@@ -101,10 +101,7 @@ type sent struct {
 }
 
 func (p *program) send(ctx context.Context, job delivery.Job, wait, asJSON bool) error {
-	api, err := p.api()
-	if err != nil {
-		return err
-	}
+	api := p.api()
 	var answer sent
 	if err := api.call(ctx, http.MethodPost, "/v1/jobs", job, &answer); err != nil {
 		return err
@@ -124,6 +121,6 @@ func (p *program) send(ctx context.Context, job delivery.Job, wait, asJSON bool)
 	if asJSON {
 		return json.NewEncoder(p.out).Encode(answer)
 	}
-	_, err = fmt.Fprintf(p.out, "%s %s\n", answer.ID, answer.Status)
+	_, err := fmt.Fprintf(p.out, "%s %s\n", answer.ID, answer.Status)
 	return err
 }

@@ -182,7 +182,7 @@ func (f factStore) Put(ctx context.Context, key string, data []byte, expected ui
 }
 
 func (f factStore) List(ctx context.Context, prefix string) ([]senders.Fact, error) {
-	facts, err := f.facts.List(ctx, prefix)
+	facts, err := f.facts.List(ctx, strings.TrimSuffix(prefix, ".")) // prefixes here end with their dot
 	list := make([]senders.Fact, len(facts))
 	for i, fact := range facts {
 		list[i] = senders.Fact{Key: fact.Key, Data: fact.Data, Revision: fact.Rev}

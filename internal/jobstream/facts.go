@@ -105,6 +105,9 @@ func (f *Facts) written(ctx context.Context, key, id string) (uint64, error) {
 // List reads the fact with the key prefix and all below it, an empty prefix all
 // there are, the one changed longest ago first.
 func (f *Facts) List(ctx context.Context, prefix string) ([]Fact, error) {
+	if prefix != "" && !validKey(prefix) {
+		return nil, fmt.Errorf("list facts: %q is no prefix; give whole tokens, without a dot at the end", prefix)
+	}
 	var facts []Fact
 	done := errors.New("listed")
 	filter := []string{factsPrefix + ">"}

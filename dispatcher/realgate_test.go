@@ -1,0 +1,89 @@
+package dispatcher_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluicehq/sluice/delivery"
+	"github.com/sluicehq/sluice/dispatcher"
+	"github.com/sluicehq/sluice/internal/messaging"
+	"github.com/sluicehq/sluice/ratelimit"
+)
+
+var (
+	_ dispatcher.Gate      = (*ratelimit.Gate)(nil)
+	_ dispatcher.Turnstile = (*ratelimit.Gate)(nil)
+	_ dispatcher.Provider  = (*messaging.Client)(nil)
+)
+
+// realGate is a world that asks the real gate, with one place per window.
+func realGate(t *testing.T) (*world, *ratelimit.Gate) {
+	w := newWorld(t)
+	rdb := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr(), MaxRetries: -1})
+	t.Cleanup(func() { require.NoError(t, rdb.Close()) })
+	gate := ratelimit.New(rdb, ratelimit.Options{
+		Epoch: "life 1", Now: w.clock.Now, DefaultLimit: 1, GrantLife: grantLife, Window: time.Hour,
+	})
+	require.NoError(t, gate.Open(t.Context(), "life 1"))
+	w.handler = dispatcher.New(gate, w.log, w.phone, w.log, deaf{}, config(w.clock.Now))
+	w.lets = dispatcher.NewReleaser(w, gate, w.log, dispatcher.ReleaserConfig{
+		Holder: holder, Account: account, Clock: w.clock.Now,
+	})
+	return w, gate
+}
+
+func TestRealGateParksUntilAPlaceIsFree(t *testing.T) {
+	t.Parallel()
+	w, _ := realGate(t)
+	second := template("b")
+	second.To = "whatsapp:+491709999999"
+	w.publish(template("a"))
+	w.publish(second)
+	w.until(start.Add(time.Minute))
+	require.Equal(t, delivery.StatusQueued, w.log.record("a").Status)
+	require.Equal(t, delivery.StatusParked, w.log.record("b").Status)
+	require.Equal(t, ratelimit.ReasonSenderLimit, w.log.record("b").Reason)
+	w.until(time.Time{})
+	require.Equal(t, delivery.StatusQueued, w.log.record("b").Status, w.story())
+	require.Len(t, w.phone.messages, 2)
+	require.True(t, w.clock.Now().After(start.Add(time.Hour)))
+}
+
+func TestRealGateSendsACopyNowhere(t *testing.T) {
+	t.Parallel()
+	w, _ := realGate(t)
+	w.publish(template("a"))
+	w.publish(template("a"))
+	w.until(time.Time{})
+	require.Len(t, w.phone.messages, 1)
+	require.Equal(t, delivery.StatusQueued, w.log.record("a").Status)
+}
+
+// TestRealGateRefusedThenDead: the slot is given back and the next attempt
+// decided on, but the worker dies before the message is moved.
+func TestRealGateRefusedThenDead(t *testing.T) {
+	t.Parallel()
+	w, gate := realGate(t)
+	w.phone.script = []string{string(messaging.Throttled)}
+	w.fault = func(_ int, op string, after bool) error {
+		if op == "move" && !after && w.phone.calls == 1 && w.clock.Now().Equal(start) {
+			panic(crash{})
+		}
+		return nil
+	}
+	w.publish(template("a"))
+	w.until(start.Add(time.Second))
+	require.Equal(t, delivery.StatusScheduled, w.log.record("a").Status)
+	limits, err := gate.Limits(t.Context(), account)
+	require.NoError(t, err)
+	require.Zero(t, limits.Used)
+
+	w.until(time.Time{})
+	require.Len(t, w.phone.messages, 1, w.story())
+	require.Equal(t, delivery.StatusQueued, w.log.record("a").Status)
+	require.Equal(t, 2, w.log.record("a").Attempt)
+}
