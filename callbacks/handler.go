@@ -34,8 +34,8 @@ type Resolver interface {
 	BySID(ctx context.Context, sid string) (job string, attempt int, ok bool, err error)
 }
 
-// Config is what a [Handler] works with. PublicURL, Verifier, Log and Resolver
-// are required.
+// Config is what a [Handler] works with. PublicURL, Verifier, Log, Resolver and
+// Consents are required.
 type Config struct {
 	// PublicURL is what the provider calls, scheme and host and perhaps a path.
 	// Signatures are checked against it and the request's path and query, never
@@ -45,6 +45,15 @@ type Config struct {
 	Verifier  Verifier
 	Log       Log
 	Resolver  Resolver
+	Consents  Consents
+
+	// OptOutWords and OptInWords are the texts by which a customer opts out of a
+	// sender and in again: the whole of a message, whatever its case and the
+	// punctuation around it. Nil stands for Twilio's English words, STOP
+	// UNSUBSCRIBE END QUIT STOPALL REVOKE OPTOUT CANCEL, and START UNSTOP; an
+	// empty list for none.
+	OptOutWords []string
+	OptInWords  []string
 
 	// Now is the clock of the events, since the provider sends no time;
 	// default [time.Now].
@@ -73,8 +82,9 @@ const (
 	resultFailed    = "failed"
 )
 
-// storeTimeout bounds one append. It lies below the 15 s that the provider
-// waits at most, so a slow log is answered 503 and the provider tries again.
+// storeTimeout bounds what is written for one form. It lies below the 15 s that
+// the provider waits at most, so a slow log is answered 503 and the provider
+// tries again.
 const storeTimeout = 10 * time.Second
 
 // remembered is how many stored events are answered without a write.
@@ -94,6 +104,8 @@ type Handler struct {
 	verifier Verifier
 	log      Log
 	resolver Resolver
+	consents Consents
+	keywords keywords
 	now      func() time.Time
 	logger   *slog.Logger
 	observe  func(kind, result string)
@@ -105,13 +117,20 @@ type Handler struct {
 func New(cfg Config) *Handler {
 	h := &Handler{
 		base:     strings.TrimRight(cfg.PublicURL, "/"),
-		verifier: cfg.Verifier, log: cfg.Log, resolver: cfg.Resolver,
-		now: cfg.Now, logger: cfg.Logger, observe: cfg.Observe,
+		verifier: cfg.Verifier, log: cfg.Log, resolver: cfg.Resolver, consents: cfg.Consents,
+		keywords: keywords{out: cfg.OptOutWords, in: cfg.OptInWords},
+		now:      cfg.Now, logger: cfg.Logger, observe: cfg.Observe,
 		recent: newRecent(remembered),
 		routes: http.NewServeMux(),
 	}
 	if u, err := url.Parse(h.base); err == nil {
 		h.prefix = u.Path
+	}
+	if h.keywords.out == nil {
+		h.keywords.out = optOutWords()
+	}
+	if h.keywords.in == nil {
+		h.keywords.in = optInWords()
 	}
 	if h.now == nil {
 		h.now = time.Now
@@ -169,14 +188,17 @@ func (a reply) write(w http.ResponseWriter) {
 	_, _ = w.Write([]byte(`<?xml version="1.0" encoding="UTF-8"?><Response/>`))
 }
 
+// writing is the context of what is written for one form. A provider that hangs
+// up does not undo what it told.
+func writing(r *http.Request) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
+}
+
 // store puts an event on the log once, and reports what became of it.
 func (h *Handler) store(ctx context.Context, event delivery.Event) (result string, err error) {
 	if h.recent.has(event.ID) {
 		return resultRepeated, nil
 	}
-	// A provider that hangs up does not undo what it told.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
-	defer cancel()
 	if err := h.log.Append(ctx, event); err != nil {
 		return resultFailed, err
 	}

@@ -22,6 +22,7 @@ type inbound struct {
 	customer string // "whatsapp:+…", or opaque when they hide their number
 	sender   string // ours
 	external string
+	service  string // the messaging service it came through, if any
 }
 
 // errOtherChannel says that the message came over SMS or the like, to a number
@@ -33,6 +34,7 @@ func parseInbound(form url.Values) (inbound, error) {
 		sid:      cmp.Or(form.Get("MessageSid"), form.Get("SmsMessageSid"), form.Get("SmsSid")),
 		customer: form.Get("From"),
 		sender:   form.Get("To"),
+		service:  service(form),
 	}
 	if in.customer == "" || in.sender == "" {
 		return inbound{}, errors.New("From or To is missing")
@@ -49,9 +51,8 @@ func parseInbound(form url.Values) (inbound, error) {
 	return in, nil
 }
 
-// events lists what the message means, all of it to be stored before the
-// answer. That it came is the first; consent words will add theirs.
-func (in inbound) events(at time.Time) []delivery.Event {
+// event tells that the message came.
+func (in inbound) event(at time.Time) delivery.Event {
 	came := delivery.Event{
 		ID: "in:" + in.sid, Type: delivery.EventInbound, At: at.UTC(),
 		From: in.customer, To: in.sender, SID: in.sid,
@@ -59,7 +60,15 @@ func (in inbound) events(at time.Time) []delivery.Event {
 	if in.external != "" {
 		came.Metadata = map[string]string{MetadataExternalUser: in.external}
 	}
-	return []delivery.Event{came}
+	return came
+}
+
+// statement is the message as one about consent.
+func (in inbound) statement(out bool) statement {
+	return statement{
+		sid: in.sid, customers: given(in.customer, in.external), senders: given(in.sender, in.service),
+		out: out, source: sourceCustomer,
+	}
 }
 
 // inbound serves /twilio/inbound.
@@ -72,12 +81,28 @@ func (h *Handler) inbound(r *http.Request, form url.Values) reply {
 		h.logger.Warn("inbound callback not understood", "error", err)
 		return malformed
 	}
-	var result string
-	for _, event := range in.events(h.now()) {
-		if result, err = h.store(r.Context(), event); err != nil {
-			h.logger.Error("inbound callback not stored; the provider turns to the fallback URL", "sid", in.sid, "error", err)
-			return failed
-		}
+	result, err := h.came(r, in, form)
+	if err != nil {
+		h.logger.Error("inbound callback not stored; the provider turns to the fallback URL", "sid", in.sid, "error", err)
+		return failed
 	}
 	return takenInbound(result)
+}
+
+// came stores an inbound message, and then what it says about consent.
+func (h *Handler) came(r *http.Request, in inbound, form url.Values) (result string, err error) {
+	ctx, cancel := writing(r)
+	defer cancel()
+	at := h.now()
+	result, err = h.store(ctx, in.event(at))
+	if err != nil {
+		return result, err
+	}
+	// That the customer wrote is in the log. A crash from here on, or an error,
+	// leaves the provider without an answer: its repetition is the same
+	// message, and what is missing of its statement is written then.
+	if out, said := h.keywords.said(form); said {
+		return h.heard(ctx, in.statement(out), at)
+	}
+	return result, nil
 }

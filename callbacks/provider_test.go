@@ -87,6 +87,12 @@ func (j *journal) Append(ctx context.Context, e delivery.Event) error {
 	return nil
 }
 
+func (j *journal) fail(err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.err = err
+}
+
 func (j *journal) all() []delivery.Event {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -101,10 +107,11 @@ var errDown = errors.New("redis does not answer")
 
 // site is a callbacks role behind a real HTTP server.
 type site struct {
-	journal *journal
-	client  *http.Client
-	address string // what reaches the server
-	public  string // what the provider believes it calls
+	journal  *journal
+	consents *register
+	client   *http.Client
+	address  string // what reaches the server
+	public   string // what the provider believes it calls
 
 	mu   sync.Mutex
 	seen []string // kind and result of every observation
@@ -112,11 +119,12 @@ type site struct {
 
 func newSite(t testing.TB, change func(*callbacks.Config)) *site {
 	t.Helper()
-	s := &site{journal: &journal{}, public: publicURL}
+	s := &site{journal: &journal{}, consents: &register{}, public: publicURL}
 	cfg := callbacks.Config{
 		PublicURL: publicURL,
 		Verifier:  tokens{account: token},
 		Log:       s.journal,
+		Consents:  s.consents,
 		Resolver:  resolver(func(string) (string, int, bool, error) { return "", 0, false, nil }),
 		Now:       func() time.Time { return received },
 		Observe: func(kind, result string) {

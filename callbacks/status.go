@@ -52,6 +52,8 @@ type status struct {
 	from string // our sender
 	to   string // the customer
 	err  *delivery.Error
+
+	service string // the messaging service it went through, if any
 }
 
 // parseStatus reads a status form. Addresses that are none are left out: the
@@ -61,6 +63,8 @@ func parseStatus(form url.Values) (status, error) {
 		word: strings.ToLower(cmp.Or(form.Get("MessageStatus"), form.Get("SmsStatus"))),
 		sid:  cmp.Or(form.Get("MessageSid"), form.Get("SmsSid")),
 		err:  parseError(form),
+
+		service: service(form),
 	}
 	if s.word == "" {
 		return status{}, errors.New("MessageStatus is missing")
@@ -162,14 +166,33 @@ func (h *Handler) status(r *http.Request, form url.Values) reply {
 	return h.told(r, s, job, attempt)
 }
 
-// told stores what a status callback tells.
+// optedOut is the refusal as a statement of the customer's; false when the
+// callback tells of something else, or not who has opted out of whom.
+func (s status) optedOut() (statement, bool) {
+	told := statement{
+		sid: s.sid, customers: given(s.to), senders: given(s.from, s.service),
+		out: true, source: sourceProvider,
+	}
+	complete := len(told.customers) > 0 && len(told.senders) > 0
+	return told, complete && s.err != nil && s.err.Code == codeOptedOut
+}
+
+// told answers what a status callback tells, once it is stored.
 func (h *Handler) told(r *http.Request, s status, job string, attempt int) reply {
-	event, known := s.event(job, attempt, h.now())
+	at := h.now()
+	event, known := s.event(job, attempt, at)
 	if !known {
 		h.logger.Warn("status callback ignored: its status is not known to this version", "status", shorten(s.word), "sid", s.sid)
 		return taken(resultIgnored)
 	}
-	result, err := h.store(r.Context(), event)
+	ctx, cancel := writing(r)
+	defer cancel()
+	result, err := h.store(ctx, event)
+	if refusal, ok := s.optedOut(); ok && err == nil {
+		// That the message failed is in the log. A crash from here on, or an
+		// error, leaves the opt-out to the provider's repetition.
+		result, err = h.heard(ctx, refusal, at)
+	}
 	if err != nil {
 		h.logger.Error("status callback not stored; the provider will repeat it", "sid", s.sid, "error", err)
 		return failed

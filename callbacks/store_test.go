@@ -131,19 +131,34 @@ func TestStoredBeforeAnswered(t *testing.T) {
 	}
 }
 
-// strict is a log that wants a deadline and a living context.
-type strict struct{ t *testing.T }
+// strict is a log, and a store of consents, that wants one deadline for all that
+// is written, and a living context.
+type strict struct{ deadlines []time.Time }
 
-func (s strict) Append(ctx context.Context, _ delivery.Event) error {
+func (s *strict) Append(ctx context.Context, _ delivery.Event) error {
 	deadline, ok := ctx.Deadline()
-	require.True(s.t, ok)
-	require.Less(s.t, time.Until(deadline), 15*time.Second, "below what the provider waits")
+	if !ok {
+		return errors.New("no deadline")
+	}
+	s.deadlines = append(s.deadlines, deadline)
 	return ctx.Err()
 }
 
-func TestAppendHasItsOwnDeadline(t *testing.T) {
+func (s *strict) Record(ctx context.Context, _, _ string, _ bool, _ string, _ time.Time) error {
+	return s.Append(ctx, delivery.Event{})
+}
+
+func TestAllThatIsWrittenHasOneDeadline(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(cfg *callbacks.Config) { cfg.Log = strict{t} })
-	code, _ := s.call(t, path, statusForm("sent"))
-	require.Equal(t, http.StatusNoContent, code)
+	for route, form := range consentForms {
+		strict := &strict{}
+		s := newSite(t, func(cfg *callbacks.Config) { cfg.Log, cfg.Consents = strict, strict })
+		code, _ := s.call(t, route, form)
+		require.Less(t, code, 300)
+		require.GreaterOrEqual(t, len(strict.deadlines), 3)
+		for _, deadline := range strict.deadlines {
+			require.Equal(t, strict.deadlines[0], deadline)
+			require.Less(t, time.Until(deadline), 15*time.Second, "below what the provider waits")
+		}
+	}
 }

@@ -18,6 +18,8 @@ type Task struct {
 	Published time.Time
 	// Announced says that the log already has the job's accepted event.
 	Announced bool
+	// Panics is how often handling this job has panicked.
+	Panics int
 	// Ended, when set, is the time at which an earlier handler's attempt with
 	// this number ended without a known outcome.
 	Ended time.Time

@@ -17,7 +17,7 @@ type Config struct {
 	Data                                  string
 	StreamReplicas                        int
 	Fsync                                 string
-	JobsMax, JobsMaxBytes                 int64
+	JobsMax, JobsMaxBytes, WaitMax        int64
 	Dedupe                                time.Duration
 
 	NATSAddr, APIAddr, CallbacksAddr, SandboxAddr, AdminAddr string
@@ -53,7 +53,7 @@ const vendorMessagesURL = "https://api.twilio.com"
 func defaultConfig() Config {
 	return Config{
 		Data: "./sluice-data", StreamReplicas: 1, Fsync: fsyncAlways,
-		JobsMax: 10_000_000, JobsMaxBytes: 16 << 30, Dedupe: 2 * time.Minute,
+		JobsMax: 10_000_000, JobsMaxBytes: 16 << 30, WaitMax: 5_000_000, Dedupe: 2 * time.Minute,
 		NATSAddr: "127.0.0.1:4222", APIAddr: "127.0.0.1:8080", CallbacksAddr: "127.0.0.1:8081",
 		SandboxAddr: "127.0.0.1:8082", AdminAddr: "127.0.0.1:9090",
 		Window: 24 * time.Hour, ServiceWindow: 24 * time.Hour, DefaultLimit: 250, DefaultMPS: 80,
@@ -101,6 +101,7 @@ func (c *Config) settings() []setting {
 		{"fsync", &c.Fsync, "of the embedded NATS: always, or interval (faster; a power failure loses seconds)", false},
 		{"jobs_max", &c.JobsMax, "most jobs the queue holds; publishers are refused beyond", false},
 		{"jobs_max_bytes", &c.JobsMaxBytes, "most bytes the queue holds", false},
+		{"wait_max", &c.WaitMax, "most jobs the waiting room holds; beyond, fresh ones stay in the queue", false},
 		{"dedupe", &c.Dedupe, "how long the queue itself drops repeated ids; the gate does so for as long as a job's state is kept", false},
 
 		{"nats_addr", &c.NATSAddr, "where `up` serves NATS to producers", false},
@@ -184,11 +185,11 @@ func (c Config) checkNumbers() error {
 	if c.DefaultLimit < 1 {
 		errs = append(errs, wrong("SLUICE_DEFAULT_LIMIT", "is %d, use at least 1", c.DefaultLimit))
 	}
-	if c.DefaultMPS <= 0 || c.DefaultMPS > 1000 {
+	if !(c.DefaultMPS > 0 && c.DefaultMPS <= 1000) { // NaN too
 		errs = append(errs, wrong("SLUICE_DEFAULT_MPS", "is %g, use more than 0 and at most 1000", c.DefaultMPS))
 	}
-	if c.JobsMax < 1 || c.JobsMaxBytes < 1 {
-		errs = append(errs, wrong("SLUICE_JOBS_MAX, SLUICE_JOBS_MAX_BYTES", "must be at least 1"))
+	if c.JobsMax < 1 || c.JobsMaxBytes < 1 || c.WaitMax < 1 {
+		errs = append(errs, wrong("SLUICE_JOBS_MAX, SLUICE_JOBS_MAX_BYTES, SLUICE_WAIT_MAX", "must be at least 1"))
 	}
 	return errors.Join(errs...)
 }

@@ -48,6 +48,7 @@ func startEngines(ctx context.Context, cfg Config, log *slog.Logger) (*engines, 
 	e := &engines{}
 	err := e.startNATS(ctx, cfg, log)
 	if err == nil {
+		redis.SetLogger(redisLog{log})
 		err = e.startRedis(ctx, cfg)
 	}
 	if err != nil {
@@ -167,6 +168,14 @@ func (e *engines) startRedis(ctx context.Context, cfg Config) error {
 		e.ledger, err = e.connectRedis(ctx, "SLUICE_LEDGER_REDIS_URL", cfg.LedgerRedisURL, cfg.RedisCA)
 	}
 	return err
+}
+
+// redisLog keeps the client's own remarks out of stderr: what it cannot do it
+// also returns, and the caller tells.
+type redisLog struct{ log *slog.Logger }
+
+func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
+	l.log.DebugContext(ctx, fmt.Sprintf(format, v...), "component", "redis")
 }
 
 func (e *engines) connectRedis(ctx context.Context, name, rawURL, ca string) (redis.UniversalClient, error) {

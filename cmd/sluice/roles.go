@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -45,16 +46,17 @@ func dispatcherRole(_ context.Context, s *system) (*role, error) {
 		Account: cfg.account(), PoolPerSender: perSender, StatusURL: strings.TrimRight(public, "/") + "/twilio/status",
 		SendTimeout: cfg.SendTimeout, AckWait: cfg.AckWait, UnknownGrace: cfg.UnknownGrace, Log: s.logger,
 	})
+	var full atomic.Bool
 	worker := jobstream.NewWorker(s.engines.js, s.log, d, jobstream.WorkerConfig{
 		Concurrency: cfg.Concurrency, AckWait: cfg.AckWait, DrainTimeout: cfg.DrainTimeout,
-		Ready: s.whenOpen, Log: s.logger,
+		Ready: s.whenOpen, Full: full.Load, Log: s.logger,
 	})
 	releaser := dispatcher.NewReleaser(s.room, s.gate, s.log, dispatcher.ReleaserConfig{
 		Holder: s.holder, Account: cfg.account(), PoolPerSender: perSender, Log: s.logger,
 	})
 	return &role{
 		name: "dispatcher", lines: map[string]string{}, ready: s.open,
-		workers: []task{worker.Run, releaser.Run, closing(client)},
+		workers: []task{worker.Run, releaser.Run, s.watchRoom(&full), closing(client)},
 	}, nil
 }
 
@@ -143,16 +145,11 @@ func (s *system) followFacts(ctx context.Context) error {
 
 // trim forgets jobs whose retention is over, also while nothing happens.
 func (s *system) trim(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(time.Minute):
-		}
+	return every(ctx, time.Minute, func() {
 		if _, err := s.ledger.Trim(ctx); err != nil && ctx.Err() == nil {
 			s.logger.WarnContext(ctx, "jobs whose retention is over could not be forgotten yet", "error", err)
 		}
-	}
+	})
 }
 
 // apiRole serves the HTTP API.

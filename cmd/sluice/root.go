@@ -86,9 +86,7 @@ loses a job and never sends one twice.`,
 		newRole(p, "api", "Serves the HTTP API", apiRole),
 		newRole(p, "tracker", "Keeps gate and delivery state up to date with the log", trackerRole),
 	)
-	for _, cmd := range append(root.Commands(), root) {
-		usageErrors(cmd)
-	}
+	usageErrors(root)
 	return root
 }
 

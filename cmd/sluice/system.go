@@ -47,10 +47,7 @@ func newSystem(ctx context.Context, cfg Config, logger *slog.Logger) (*system, e
 	if err != nil {
 		return nil, err
 	}
-	if err := jobstream.Setup(ctx, e.js, jobstream.Config{
-		Replicas: cfg.StreamReplicas, JobsMax: cfg.JobsMax, JobsMaxBytes: cfg.JobsMaxBytes,
-		Dedupe: cfg.Dedupe, AckWait: cfg.AckWait,
-	}); err != nil {
+	if err := jobstream.Setup(ctx, e.js, cfg.queue()); err != nil {
 		e.close()
 		return nil, fmt.Errorf("streams could not be set up: %w", err)
 	}
@@ -72,6 +69,13 @@ func newSystem(ctx context.Context, cfg Config, logger *slog.Logger) (*system, e
 }
 
 func (s *system) close() { s.engines.close() }
+
+// queue is how the streams are to be.
+func (c Config) queue() jobstream.Config {
+	return jobstream.Config{
+		Replicas: c.StreamReplicas, JobsMax: c.JobsMax, JobsMaxBytes: c.JobsMaxBytes, Dedupe: c.Dedupe, AckWait: c.AckWait,
+	}
+}
 
 // account is the provider account in use; it is also the pool of senders that
 // nobody registered.

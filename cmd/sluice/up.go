@@ -98,6 +98,9 @@ func (h *house) build(ctx context.Context) error {
 	if h.engines.nats != "" {
 		h.lines["nats"] = h.engines.nats
 	}
+	if h.cfg.NATSURL == "" {
+		h.servers = append(h.servers, h.watchDisk)
+	}
 	return nil
 }
 

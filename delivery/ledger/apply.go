@@ -195,19 +195,21 @@ func (l *Ledger) fold(old entry, events []delivery.Event, orphans grouped) (entr
 
 // replacement is the run of replace.lua that turns old into next.
 func replacement(id string, old, next entry, orphans grouped) call {
-	was, is := indexKeys(old.record), indexKeys(next.record)
+	was, is := indexes(old.record), indexes(next.record)
 	leave := without(was, is)
 	enter := is
 	if score(old.record.CreatedAt) == score(next.record.CreatedAt) {
 		enter = without(is, was)
 	}
 	c := call{
-		keys: slices.Concat([]string{jobKey(id), endsKey}, leave, enter),
+		keys: []string{jobKey(id), endsKey, codesKey},
 		args: []any{
 			id, old.version, next.version, next.head, next.log, next.until,
 			score(next.record.CreatedAt), len(leave), len(enter),
 		},
 	}
+	c.name(leave)
+	c.name(enter)
 	known := old.owners()
 	for sid, owner := range next.owners() {
 		if known[sid] == "" {
@@ -218,8 +220,8 @@ func replacement(id string, old, next entry, orphans grouped) call {
 	return c
 }
 
-func without(keys, others []string) []string {
-	return slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return slices.Contains(others, k) })
+func without(all, others []index) []index {
+	return slices.DeleteFunc(slices.Clone(all), func(i index) bool { return slices.Contains(others, i) })
 }
 
 // maxScore is the largest integer up to which a sorted set holds all exactly.

@@ -82,7 +82,7 @@ func (l *Ledger) Counts(ctx context.Context) (map[delivery.Status]int64, error) 
 	cards := make(map[delivery.Status]*redis.IntCmd)
 	_, err := l.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		for _, s := range delivery.Statuses() {
-			cards[s] = pipe.ZCard(ctx, statusKey(s))
+			cards[s] = pipe.ZCard(ctx, statusIndex(s).key)
 		}
 		return nil
 	})

@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	sender   = "whatsapp:+15550001000"
-	customer = "whatsapp:+491700000001"
+	sender      = "whatsapp:+15550001000"
+	otherSender = "whatsapp:+15550002000"
+	customer    = "whatsapp:+491700000001"
 )
 
 var start = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)

@@ -140,15 +140,15 @@ func (l *Ledger) pick(ctx context.Context, q Query, places []place) (map[string]
 func (l *Ledger) narrowest(ctx context.Context, q Query) ([]string, error) {
 	var choices [][]string
 	if q.To != "" {
-		choices = append(choices, []string{customerKey(q.To)})
+		choices = append(choices, []string{customerIndex(q.To).key})
 	}
 	if q.From != "" {
-		choices = append(choices, []string{senderKey(delivery.SenderToken(q.From))})
+		choices = append(choices, []string{senderIndex(delivery.SenderToken(q.From)).key})
 	}
 	if len(q.Status) > 0 {
 		var keys []string
 		for _, s := range q.Status {
-			keys = append(keys, statusKey(s))
+			keys = append(keys, statusIndex(s).key)
 		}
 		choices = append(choices, keys)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,17 +28,30 @@ var stateful = []delivery.EventType{
 	delivery.EventFailed, delivery.EventCanceled, delivery.EventRejected, delivery.EventDuplicate,
 }
 
-// drawEvent makes an event of one of five jobs. Its id fixes all but its time,
-// and a SID belongs to one attempt of one job; some callbacks know only that.
+// drawEvent makes an event of one of five jobs of two senders. Its id fixes all
+// but its time, and a SID belongs to one attempt of one job; some callbacks
+// know only that.
 func drawEvent(t *rapid.T) delivery.Event {
 	job := rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}).Draw(t, "job")
 	attempt := rapid.IntRange(1, 2).Draw(t, "attempt")
 	e := happened(job, rapid.SampledFrom(stateful).Draw(t, "type"), attempt, rapid.IntRange(0, 9).Draw(t, "second"))
 	e.To = "whatsapp:+49170000000" + string('1'+job[0]-'a')
+	if job > "c" {
+		e.From = otherSender
+	}
 	switch e.Type {
+	case delivery.EventFailed:
+		e.Error = &delivery.Error{Code: 63016, Message: job}
+	case delivery.EventParked:
+		e.Error = &delivery.Error{Code: 63016 + 2*(attempt-1)} // a refused attempt plans the next one
+	case delivery.EventRejected:
+		e.Error = &delivery.Error{Message: "not valid"}
 	case delivery.EventAccepted:
 		e.Metadata = map[string]string{"job": job}
-	case delivery.EventQueued, delivery.EventUndelivered:
+	case delivery.EventUndelivered:
+		e.SID = fmt.Sprintf("SM%s%d", job, attempt)
+		e.Error = &delivery.Error{Code: 63018}
+	case delivery.EventQueued:
 		e.SID = fmt.Sprintf("SM%s%d", job, attempt)
 	case delivery.EventSent, delivery.EventDelivered, delivery.EventRead:
 		e.SID = fmt.Sprintf("SM%s%d", job, attempt)
@@ -141,7 +155,7 @@ func check(rt *rapid.T, rdb redis.UniversalClient, l *ledger.Ledger, want map[st
 		require.True(rt, ok, id)
 		require.Equal(rt, r, got)
 		counts[r.Status]++
-		for _, index := range []string{"created", "status:" + string(r.Status), "from:15550001000", "to:" + delivery.CustomerToken(r.To)} {
+		for _, index := range standsIn(r) {
 			indexes["{sluice:ledger}:"+index]++
 		}
 		for _, e := range r.Timeline {
@@ -156,6 +170,7 @@ func check(rt *rapid.T, rdb redis.UniversalClient, l *ledger.Ledger, want map[st
 	gotCounts, err := l.Counts(ctx)
 	require.NoError(rt, err)
 	require.Equal(rt, counts, gotCounts)
+	checkTallies(rt, l, want)
 	records, next, err := l.List(ctx, ledger.Query{})
 	require.NoError(rt, err)
 	require.Empty(rt, next)
@@ -165,9 +180,11 @@ func check(rt *rapid.T, rdb redis.UniversalClient, l *ledger.Ledger, want map[st
 		name := strings.TrimPrefix(key, "{sluice:ledger}:")
 		kind, rest, _ := strings.Cut(name, ":")
 		switch kind {
-		case "created", "status", "from", "to":
+		case "created", "status", "from", "to", "code":
 			require.EqualValues(rt, indexes[key], rdb.ZCard(ctx, key).Val(), key)
 			delete(indexes, key)
+		case "codes":
+			require.ElementsMatch(rt, codesOf(want), rdb.SMembers(ctx, key).Val())
 		case "job":
 			if _, known := want[rest]; !known {
 				ends++ // a record without a status, which may go as well
@@ -178,6 +195,29 @@ func check(rt *rapid.T, rdb redis.UniversalClient, l *ledger.Ledger, want map[st
 	}
 	require.Empty(rt, indexes, "indexes that are not there")
 	require.EqualValues(rt, ends, rdb.ZCard(ctx, "{sluice:ledger}:ends").Val())
+}
+
+// standsIn names the indexes that a record must stand in.
+func standsIn(r delivery.Record) []string {
+	from := "from:" + delivery.SenderToken(r.From)
+	names := []string{
+		"created", "status:" + string(r.Status), from, from + ":status:" + string(r.Status), "to:" + delivery.CustomerToken(r.To),
+	}
+	if r.Error != nil {
+		code := fmt.Sprint("code:", r.Error.Code)
+		names = append(names, code, from+":"+code)
+	}
+	return names
+}
+
+func codesOf(records map[string]delivery.Record) []string {
+	codes := []string{}
+	for _, r := range records {
+		if r.Error != nil && !slices.Contains(codes, strconv.Itoa(r.Error.Code)) {
+			codes = append(codes, strconv.Itoa(r.Error.Code))
+		}
+	}
+	return codes
 }
 
 // fate is what becomes of one round trip of scripts.

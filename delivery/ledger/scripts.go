@@ -32,6 +32,14 @@ type call struct {
 	args []any
 }
 
+// name appends indexes: the key of each, and the code it is listed under.
+func (c *call) name(all []index) {
+	for _, i := range all {
+		c.keys = append(c.keys, i.key)
+		c.args = append(c.args, i.code)
+	}
+}
+
 // runAll runs a script once per call in one round trip. A server that has lost
 // the script gets it again and all calls are repeated, those that ran before
 // it was lost too: every script of the ledger may run twice.

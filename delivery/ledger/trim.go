@@ -3,7 +3,6 @@ package ledger
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -75,11 +74,12 @@ func (l *Ledger) trim(ctx context.Context) (int, error) {
 
 // removal is the run of remove.lua that takes an entry away.
 func removal(id string, e entry) call {
-	indexes := indexKeys(e.record)
+	all := indexes(e.record)
 	c := call{
-		keys: slices.Concat([]string{jobKey(id), endsKey}, indexes),
-		args: []any{id, e.version, len(indexes)},
+		keys: []string{jobKey(id), endsKey, codesKey},
+		args: []any{id, e.version, len(all)},
 	}
+	c.name(all)
 	for sid, owner := range e.owners() {
 		c.keys = append(c.keys, sidKey(sid))
 		c.args = append(c.args, owner)

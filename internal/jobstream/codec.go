@@ -20,6 +20,7 @@ const (
 	headerAttempt   = "Sluice-Attempt"
 	headerEnded     = "Sluice-Ended"
 	headerPublished = "Sluice-Published"
+	headerPanics    = "Sluice-Panics"
 )
 
 // Headers of JetStream for which the client has no option that keeps
@@ -42,6 +43,9 @@ func encodeTask(t delivery.Task) (*nats.Msg, error) {
 	if !t.Ended.IsZero() {
 		msg.Header.Set(headerEnded, formatTime(t.Ended))
 	}
+	if t.Panics > 0 {
+		msg.Header.Set(headerPanics, strconv.Itoa(t.Panics))
+	}
 	if t.Announced {
 		msg.Header.Set(delivery.HeaderAnnounced, "1")
 	}
@@ -60,6 +64,7 @@ func decodeTask(data []byte, header nats.Header, stored time.Time) (delivery.Tas
 		Job:       job.WithDefaults(""),
 		Attempt:   max(1, number(header.Get(headerAttempt))),
 		Ended:     parseTime(header.Get(headerEnded)),
+		Panics:    number(header.Get(headerPanics)),
 		Published: parseTime(header.Get(headerPublished)),
 		Announced: announced(header),
 	}

@@ -2,6 +2,7 @@ package jobstream
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 const (
 	maxFetch  = 32 // a fetch: the ack clock of all runs from here
 	laneRetry = time.Second
+	fullRetry = 250 * time.Millisecond
 )
 
 // lane is the loop over one consumer: a slot first, then a message.
@@ -43,6 +45,10 @@ func newLane(w *Worker, stream, consumer string, p delivery.Priority) *lane {
 // it.
 func (l *lane) run(ctx context.Context, start func(jetstream.Msg, *slot)) {
 	for ctx.Err() == nil {
+		if l.stream == StreamJobs && l.w.cfg.Full() {
+			sleep(ctx, fullRetry)
+			continue
+		}
 		if l.ask.Swap(false) {
 			if err := l.w.cfg.Ready(ctx); err != nil {
 				l.ask.Store(true)
@@ -123,22 +129,28 @@ func (l *lane) work(ctx context.Context, msg jetstream.Msg, s *slot) {
 		return
 	}
 	task, err := decodeDelivery(msg, meta)
-	if err != nil {
+	switch {
+	case err != nil:
 		l.refuse(ctx, msg, task, err)
-		return
+	case meta.NumDelivered >= maxDelivered:
+		l.hold(ctx, msg, task, fmt.Sprintf("delivered %d times and never settled", meta.NumDelivered))
+	default:
+		settlement, panicked := l.handle(ctx, task)
+		if panicked {
+			l.comeAgain(ctx, msg, task)
+			return
+		}
+		l.settle(ctx, msg, task, settlement)
 	}
-	l.settle(ctx, msg, task, l.handle(ctx, task))
 }
 
-// handle shields the worker from a handler that panics. The job comes back: it
-// is the code that is broken.
-func (l *lane) handle(ctx context.Context, task delivery.Task) (s delivery.Settlement) {
+// handle shields the worker from a handler that panics.
+func (l *lane) handle(ctx context.Context, task delivery.Task) (s delivery.Settlement, panicked bool) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			l.log.Error("handler panicked, job handed back",
-				"job", task.Job.ID, "panic", cause, "stack", string(debug.Stack()))
-			s = delivery.Settlement{Action: delivery.HandBack, At: time.Now().Add(maxHandBack)}
+			l.log.Error("handler panicked", "job", task.Job.ID, "panic", cause, "stack", string(debug.Stack()))
+			panicked = true
 		}
 	}()
-	return l.w.handler.Handle(ctx, task)
+	return l.w.handler.Handle(ctx, task), false
 }

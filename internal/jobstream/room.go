@@ -116,6 +116,15 @@ func (r *Room) gone(ctx context.Context, stream jetstream.Stream, seq uint64) bo
 	return errors.Is(err, jetstream.ErrMsgNotFound)
 }
 
+// Size is how many messages the room holds, parked, scheduled, due and held.
+func (r *Room) Size(ctx context.Context) (uint64, error) {
+	info, err := r.stream.info(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return info.State.Msgs, nil
+}
+
 // Backlog is how much waits where.
 type Backlog struct {
 	Ready     int64 // could be taken now: scale replicas on this

@@ -138,7 +138,7 @@ func (c Config) jobs(s *jetstream.StreamConfig) {
 func (c Config) wait(s *jetstream.StreamConfig) {
 	c.common(s)
 	s.Retention = jetstream.WorkQueuePolicy
-	s.Subjects = []string{parkedPrefix + "*.*", schedulesPrefix + "*", duePrefix + "*.*"}
+	s.Subjects = []string{parkedPrefix + "*.*", schedulesPrefix + "*", duePrefix + "*.*", heldPrefix + "*"}
 	s.MaxMsgs, s.MaxBytes, s.MaxAge = -1, -1, 0
 	s.AllowMsgSchedules = true
 	s.AllowDirect = true

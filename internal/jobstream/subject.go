@@ -20,6 +20,7 @@ const (
 	parkedPrefix    = "sluice.parked."    // <sender>.<priority>
 	schedulesPrefix = "sluice.schedules." // one token per message moved, or per job that expires
 	duePrefix       = "sluice.due."       // <priority>.<sender>
+	heldPrefix      = "sluice.held."      // <sender>
 	intentsPrefix   = "sluice.intents."   // <sender>
 	eventsPrefix    = "sluice.events."    // <sender>.<type>
 	factsPrefix     = "sluice.facts."     // <key>

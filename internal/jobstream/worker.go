@@ -37,6 +37,13 @@ type WorkerConfig struct {
 	// is closed. It is asked before the first job and again after any was handed
 	// back, by each queue for itself. An error means not ready.
 	Ready func(context.Context) error
+	// PanicRest is how long a job whose handling panicked rests before it is
+	// tried again, default 5s. The third time it is held.
+	PanicRest time.Duration
+	// Full, if set, reports that the waiting room takes no more. Fresh jobs then
+	// stay in their queue, which fills up and refuses publishers; what comes out
+	// of the room is handled as ever.
+	Full func() bool
 	// Log gets what goes wrong. Default: discarded.
 	Log *slog.Logger
 }
@@ -47,6 +54,10 @@ func (c WorkerConfig) withDefaults() WorkerConfig {
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 25*time.Second)
 	if c.Ready == nil {
 		c.Ready = func(ctx context.Context) error { return ctx.Err() }
+	}
+	c.PanicRest = cmp.Or(c.PanicRest, 5*time.Second)
+	if c.Full == nil {
+		c.Full = func() bool { return false }
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

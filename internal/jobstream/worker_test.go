@@ -228,10 +228,11 @@ func TestPanicIsLoggedAndTheJobComesBack(t *testing.T) {
 		calls <- time.Now()
 		once.Do(func() { panic("out of cheese") })
 		return ack()
-	}), jobstream.WorkerConfig{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	}), jobstream.WorkerConfig{Log: slog.New(slog.NewTextHandler(&log, nil)), PanicRest: time.Second})
 	first, second := receive(t, calls), receive(t, calls)
-	require.Greater(t, second.Sub(first), time.Second)
+	require.GreaterOrEqual(t, second.Sub(first), time.Second)
 	empties(t, js, jobstream.StreamJobs)
+	empties(t, js, jobstream.StreamWait)
 	require.Contains(t, log.String(), "out of cheese")
 	require.Contains(t, log.String(), "worker_test.go") // the stack
 }

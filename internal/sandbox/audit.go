@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Limits is the state of the messaging limits.
+// Limits is the state of the messaging limits and of the senders' queues.
 type Limits struct {
 	Window    float64 `json:"window"`     // seconds
 	OverLimit int     `json:"over_limit"` // messages refused with error 63018 so far
@@ -27,6 +27,14 @@ type Usage struct {
 	// OverLimit is the same as counted when each message was judged. Where the
 	// two differ the sandbox is wrong.
 	OverLimit int `json:"over_limit"`
+
+	*Queue // nil for a pool
+}
+
+// Queue is what waits because its sender gets out no more at once.
+type Queue struct {
+	MPS     Rate    `json:"mps"`
+	Backlog float64 `json:"backlog"` // seconds until all of it is out
 }
 
 // Limits returns use and exceedance per pool and per sender.
@@ -63,6 +71,7 @@ func (s *Sandbox) usage() (Limits, []*message) {
 		l.Senders = append(l.Senders, Usage{
 			Sender: id, Pool: snd.home(snd.auth.account), Limit: snd.limit,
 			Used: snd.counted.used(now), OverLimit: snd.over,
+			Queue: &Queue{MPS: snd.mps, Backlog: snd.backlog(now).Seconds()},
 		})
 	}
 	return l, s.book.all

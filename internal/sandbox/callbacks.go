@@ -20,7 +20,11 @@ type step struct{ status, event string }
 // stepsTo returns the way of a message that ends with code, or is delivered
 // when code is 0. No callback tells the status at acceptance.
 func stepsTo(code int, read bool) []step {
-	if code != 0 {
+	switch code {
+	case 0:
+	case codeExpired:
+		return []step{{"failed", ""}} // it never left
+	default:
 		return []step{{"undelivered", "UNDELIVERED"}}
 	}
 	way := []step{{"sent", ""}, {"delivered", "DELIVERED"}, {"read", "READ"}}
@@ -30,19 +34,21 @@ func stepsTo(code int, read bool) []step {
 	return way
 }
 
-// plan lays out when a message takes its steps and what leaves then. A lost
-// callback does not stop the message: the provider knows its status anyhow.
+// plan lays out when a message takes its steps and what leaves then, from the
+// time on at which it comes out of the sender's queue, and after that what the
+// customer writes. A lost callback does not stop the message: the provider knows its status anyhow.
 // Reversed callbacks report the past: the message has come to its last status
 // when the first of them leaves.
 func plan(m *message, fate callbackFate, from time.Time, pause time.Duration) []item {
 	var items []item
+	from = from.Add(m.hold() + fate.late)
 	for i := range m.steps {
 		slot := i + 1
 		if fate.shuffled {
 			slot = len(m.steps) - i
 		}
 		it := item{
-			due: from.Add(time.Duration(slot)*pause + fate.late), msg: m, step: i,
+			due: from.Add(time.Duration(slot) * pause), msg: m, step: i,
 			silent: fate.lost[i] || m.request.callback == "", nth: len(items),
 		}
 		items = append(items, it)
@@ -51,14 +57,38 @@ func plan(m *message, fate callbackFate, from time.Time, pause time.Duration) []
 			items = append(items, it)
 		}
 	}
+	if m.code != 0 {
+		return items
+	}
+	for i, says := range fate.says() {
+		slot := maxSteps + 2 + i
+		items = append(items, item{
+			due: from.Add(time.Duration(slot) * pause), msg: m, says: says, nth: len(items),
+		})
+	}
 	return items
 }
 
-// fire takes the message of a due item to its step and returns the webhook
-// that leaves for it, if one does.
+// says is what the customer writes, in order.
+func (f callbackFate) says() (texts []string) {
+	if f.reply {
+		texts = append(texts, replyText)
+	}
+	if f.stop {
+		texts = append(texts, stopText)
+	}
+	return texts
+}
+
+// fire takes the message of a due item to its step, or lets the customer write,
+// and returns the webhook that leaves for it, if one does.
 func (s *Sandbox) fire(it item) (webhook, bool) {
-	if it.msg == nil {
+	switch {
+	case it.msg == nil:
 		return it.hook, true
+	case it.says != "":
+		s.speak(it)
+		return webhook{}, false
 	}
 	of := leaving{it.msg.sid, it.nth}
 	s.mu.Lock()
@@ -94,6 +124,8 @@ func statusHook(m *message, i int) webhook {
 	switch at.status {
 	case "sent":
 		form.Set("StructuredMessage", strconv.FormatBool(m.request.template))
+	case "failed":
+		form.Set("ErrorCode", strconv.Itoa(m.code))
 	case "undelivered":
 		form.Set("ErrorCode", strconv.Itoa(m.code))
 		form.Set("ChannelStatusMessage", failureText(m.code))
@@ -109,6 +141,8 @@ func failureText(code int) string {
 		return "free form is allowed inside the customer service window only"
 	case codeOverLimit:
 		return "the messaging limit is reached"
+	case codeExpired:
+		return "the validity period ended before the message could be sent"
 	default:
 		return "the message was not delivered"
 	}

@@ -22,6 +22,10 @@ func (s *Sandbox) routeControl(mux *http.ServeMux) {
 		writeJSON(w, http.StatusOK, s.Faults())
 	})
 	mux.HandleFunc("PUT /sandbox/faults", s.putFaults)
+	mux.HandleFunc("GET /sandbox/customers", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, s.Customers())
+	})
+	mux.HandleFunc("PUT /sandbox/customers", s.putCustomers)
 	mux.HandleFunc("PUT /sandbox/senders/{sender}", s.putSender)
 	mux.HandleFunc("PUT /sandbox/pools/{pool}", s.putPool)
 	mux.HandleFunc("POST /sandbox/inbound", s.postInbound)
@@ -48,6 +52,15 @@ func (s *Sandbox) putFaults(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, f)
+}
+
+// putCustomers sets the shares that are given; the others stay.
+func (s *Sandbox) putCustomers(w http.ResponseWriter, r *http.Request) {
+	c := s.Customers()
+	if !decode(w, r, &c) || !valid(w, s.SetCustomers(c)) {
+		return
+	}
+	writeJSON(w, http.StatusOK, c)
 }
 
 func (s *Sandbox) putSender(w http.ResponseWriter, r *http.Request) {

@@ -65,18 +65,14 @@ func (s *Sandbox) Faults() Faults {
 }
 
 func (f Faults) check() error {
-	for _, share := range []struct {
-		name  string
-		value float64
-	}{
+	err := checkShares([]share{
 		{"drop_response", f.DropResponse}, {"server_error", f.ServerError},
 		{"too_many", f.TooMany}, {"reset", f.Reset},
 		{"callback_lost", f.CallbackLost}, {"callback_doubled", f.CallbackDoubled},
 		{"callback_shuffled", f.CallbackShuffled},
-	} {
-		if !(share.value >= 0 && share.value <= 1) { // refuses NaN too
-			return badField(share.name, "must be a share from 0 to 1")
-		}
+	})
+	if err != nil {
+		return err
 	}
 	for _, pause := range []struct {
 		name  string
@@ -84,6 +80,21 @@ func (f Faults) check() error {
 	}{{"latency", f.Latency}, {"callback_delay", f.CallbackDelay}} {
 		if pause.value < 0 || pause.value > Duration(time.Hour) {
 			return badField(pause.name, "must be a duration from 0s to 1h")
+		}
+	}
+	return nil
+}
+
+// share is a field that holds one.
+type share struct {
+	name  string
+	value float64
+}
+
+func checkShares(shares []share) error {
+	for _, share := range shares {
+		if !(share.value >= 0 && share.value <= 1) { // refuses NaN too
+			return badField(share.name, "must be a share from 0 to 1")
 		}
 	}
 	return nil
@@ -106,9 +117,11 @@ type fate struct {
 	callbacks                         callbackFate
 }
 
-// callbackFate is what the callbacks of one message will meet.
+// callbackFate is what one message will meet once it is accepted.
 type callbackFate struct {
 	read     bool // a read receipt follows the delivery
+	reply    bool // the customer writes back
+	stop     bool // the customer writes STOP
 	shuffled bool
 	late     time.Duration
 	lost     [maxSteps]bool
@@ -117,7 +130,7 @@ type callbackFate struct {
 
 // roll draws the fate of the next request. It draws the same number of times
 // whatever the shares are: turning one fault on leaves the others' victims be.
-func (d *dice) roll(readShare float64) fate {
+func (d *dice) roll(customers Customers) fate {
 	hit := func(share float64) bool { return d.rng.Float64() < share }
 	f := fate{
 		reset:       hit(d.faults.Reset),
@@ -126,7 +139,7 @@ func (d *dice) roll(readShare float64) fate {
 		serverError: hit(d.faults.ServerError),
 		latency:     time.Duration(d.faults.Latency),
 		callbacks: callbackFate{
-			read:     hit(readShare),
+			read:     hit(customers.Read),
 			shuffled: hit(d.faults.CallbackShuffled),
 			late:     time.Duration(d.faults.CallbackDelay),
 		},
@@ -135,5 +148,6 @@ func (d *dice) roll(readShare float64) fate {
 		f.callbacks.lost[i] = hit(d.faults.CallbackLost)
 		f.callbacks.doubled[i] = hit(d.faults.CallbackDoubled)
 	}
+	f.callbacks.reply, f.callbacks.stop = hit(customers.Reply), hit(customers.Stop)
 	return f
 }

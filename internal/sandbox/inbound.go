@@ -29,18 +29,24 @@ func (in Inbound) check() error {
 	return nil
 }
 
+// sender is the token of the sender the customer writes to.
+func (in Inbound) sender() string {
+	return strings.TrimPrefix(in.To, "whatsapp:+")
+}
+
 // Receive lets a customer write to a sender: it opens the customer service
 // window and posts the message to InboundURL, signed with the credentials the
-// sender was last used with. It returns the message's sid.
+// sender was last used with. A keyword such as STOP opts the customer out of
+// this sender's messages (error 21610) until START. It returns the message's
+// sid.
 func (s *Sandbox) Receive(in Inbound) (sid string, err error) {
 	if err := in.check(); err != nil {
 		return "", err
 	}
-	id := strings.TrimPrefix(in.To, "whatsapp:+")
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	auth := credentials{s.cfg.InboundAccount, s.cfg.InboundToken}
-	snd, known := s.senders[id]
+	snd, known := s.senders[in.sender()]
 	if !known && s.cfg.Strict {
 		return "", badField("to", "is no sender of this sandbox")
 	}
@@ -51,7 +57,16 @@ func (s *Sandbox) Receive(in Inbound) (sid string, err error) {
 		return "", badField("to",
 			"has no token to sign with yet: send from it first, or set the inbound account and token")
 	}
-	rec := receivedRecord{SID: newSID("SM"), At: s.tick(), From: in.From, To: in.To, Body: in.Body}
+	return s.hear(in, auth, nil)
+}
+
+// hear takes in a customer's message that was checked, which may be an item of
+// another message's plan. The caller holds mu.
+func (s *Sandbox) hear(in Inbound, auth credentials, of *leaving) (sid string, err error) {
+	rec := receivedRecord{
+		SID: newSID("SM"), At: s.tick(), From: in.From, To: in.To, Body: in.Body,
+		OptsOut: optsOut(in.Body), Of: of,
+	}
 	if s.cfg.InboundURL != "" {
 		rec.Account, rec.Secret = auth.account, []byte(auth.secret)
 	}
@@ -64,10 +79,19 @@ func (s *Sandbox) Receive(in Inbound) (sid string, err error) {
 	return rec.SID, nil
 }
 
-// received opens the customer service window and returns the webhook to post,
-// if there is one. The caller holds mu, or owns s alone.
+// received opens the customer service window, opts the customer out or in, and
+// returns the webhook to post, if there is one. The caller holds mu, or owns s
+// alone.
 func (s *Sandbox) received(rec receivedRecord) []item {
-	s.service[pair{rec.From, strings.TrimPrefix(rec.To, "whatsapp:+")}] = rec.At
+	who := pair{rec.From, Inbound{To: rec.To}.sender()}
+	s.service[who] = rec.At
+	switch {
+	case rec.OptsOut == nil:
+	case *rec.OptsOut:
+		s.stopped[who] = true
+	default:
+		delete(s.stopped, who)
+	}
 	if s.cfg.InboundURL == "" || len(rec.Secret) == 0 {
 		return nil
 	}

@@ -102,15 +102,18 @@ type acceptedRecord struct {
 	Media    int       `json:"media,omitempty"`
 	Template bool      `json:"template"`
 	Callback string    `json:"callback,omitempty"`
+	Validity Duration  `json:"validity,omitempty"`
 
-	Pool        string `json:"pool"`
-	SenderLimit Limit  `json:"sender_limit"`
-	PoolLimit   Limit  `json:"pool_limit"`
-	OverSender  bool   `json:"over_sender,omitempty"`
-	OverPool    bool   `json:"over_pool,omitempty"`
-	InWindow    bool   `json:"in_window"`
-	Counted     bool   `json:"counted"`
-	Code        int    `json:"code,omitempty"`
+	Wait        Duration `json:"wait,omitempty"`
+	Pace        Duration `json:"pace,omitempty"`
+	Pool        string   `json:"pool"`
+	SenderLimit Limit    `json:"sender_limit"`
+	PoolLimit   Limit    `json:"pool_limit"`
+	OverSender  bool     `json:"over_sender,omitempty"`
+	OverPool    bool     `json:"over_pool,omitempty"`
+	InWindow    bool     `json:"in_window"`
+	Counted     bool     `json:"counted"`
+	Code        int      `json:"code,omitempty"`
 
 	Read bool          `json:"read"` // its way ends with a read receipt
 	Plan []plannedItem `json:"plan"`
@@ -120,6 +123,7 @@ type acceptedRecord struct {
 type plannedItem struct {
 	Due    time.Time `json:"due"`
 	Step   int       `json:"step"`
+	Says   string    `json:"says,omitempty"`
 	Silent bool      `json:"silent,omitempty"`
 }
 
@@ -139,6 +143,8 @@ type receivedRecord struct {
 	From    string    `json:"from"`
 	To      string    `json:"to"`
 	Body    string    `json:"body"`
+	OptsOut *bool     `json:"opts_out,omitempty"` // false: in again
+	Of      *leaving  `json:"of,omitempty"`       // the planned item that this was
 }
 
 type senderRecord struct {
@@ -157,12 +163,13 @@ func recordOf(m *message, plan []item) record {
 		SID: m.sid, At: m.accepted, Account: m.auth.account, Secret: []byte(m.auth.secret),
 		From: m.request.from, Service: m.request.service, To: m.request.to, Body: m.request.body,
 		Media: m.request.media, Template: m.request.template, Callback: m.request.callback,
+		Validity: Duration(m.request.validity), Wait: Duration(m.wait), Pace: Duration(m.pace),
 		Pool: m.pool, SenderLimit: m.limits.sender, PoolLimit: m.limits.pool,
 		OverSender: m.over.sender, OverPool: m.over.pool,
 		InWindow: m.inWindow, Counted: m.counted, Code: m.code, Read: m.read,
 	}
 	for _, it := range plan {
-		rec.Plan = append(rec.Plan, plannedItem{Due: it.due, Step: it.step, Silent: it.silent})
+		rec.Plan = append(rec.Plan, plannedItem{Due: it.due, Step: it.step, Says: it.says, Silent: it.silent})
 	}
 	return record{Accepted: &rec}
 }
@@ -174,7 +181,9 @@ func (rec acceptedRecord) message() (*message, []item, error) {
 		request: request{
 			from: rec.From, service: rec.Service, to: rec.To, body: rec.Body,
 			media: rec.Media, template: rec.Template, callback: rec.Callback,
+			validity: time.Duration(rec.Validity),
 		},
+		wait: time.Duration(rec.Wait), pace: time.Duration(rec.Pace),
 		accepted: rec.At, updated: rec.At, pool: rec.Pool,
 		inWindow: rec.InWindow, counted: rec.Counted, code: rec.Code, read: rec.Read,
 		steps: stepsTo(rec.Code, rec.Read),
@@ -190,7 +199,12 @@ func (rec acceptedRecord) message() (*message, []item, error) {
 		if p.Step < 0 || p.Step >= len(m.steps) {
 			return nil, nil, fmt.Errorf("there is no step %d on the message's way", p.Step)
 		}
-		plan = append(plan, item{due: p.Due, msg: m, step: p.Step, silent: p.Silent, nth: i})
+		if p.Says != "" {
+			if err := m.answer(p.Says).check(); err != nil {
+				return nil, nil, fmt.Errorf("the customer can't write back: %w", err)
+			}
+		}
+		plan = append(plan, item{due: p.Due, msg: m, step: p.Step, says: p.Says, silent: p.Silent, nth: i})
 	}
 	return m, plan, nil
 }

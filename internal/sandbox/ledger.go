@@ -35,8 +35,10 @@ type message struct {
 	over     struct{ sender, pool bool }  // the limits it went beyond
 	counted  bool
 	inWindow bool
-	code     int  // error it ends with, 0: none
-	read     bool // a read receipt follows the delivery
+	wait     time.Duration // for the messages of its sender before it
+	pace     time.Duration // how long it keeps its sender busy
+	code     int           // error it ends with, 0: none
+	read     bool          // a read receipt follows the delivery
 	steps    []step
 
 	reached int // steps taken
@@ -47,7 +49,20 @@ type message struct {
 // wantsSlot reports whether the message counts toward the messaging limits
 // where they leave room. It is told from what was sent, not from the decision.
 func (m *message) wantsSlot() bool {
-	return m.request.template && !m.inWindow
+	return m.request.template && !m.inWindow && !m.expires()
+}
+
+// expires reports whether the message's validity ends before its turn comes.
+func (m *message) expires() bool {
+	return m.request.validity > 0 && m.wait > m.request.validity
+}
+
+// hold is how long the message stays in its sender's queue.
+func (m *message) hold() time.Duration {
+	if m.expires() {
+		return m.request.validity
+	}
+	return m.wait
 }
 
 func (m *message) status() string {

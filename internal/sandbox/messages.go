@@ -38,8 +38,9 @@ func notFound() *problem {
 	return newProblem(http.StatusNotFound, 20404, "the resource was not found")
 }
 
-// authenticated checks the Basic credentials: the account of the path, or an
-// API key, with any password but "invalid".
+// authenticated checks the Basic credentials (the account of the path, or an
+// API key, with any password but "invalid") and then how many requests of the
+// account are under way. What it refuses is not processed.
 func (s *Sandbox) authenticated(next func(http.ResponseWriter, *http.Request, credentials)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Twilio-Request-Id", newSID("RQ"))
@@ -52,22 +53,21 @@ func (s *Sandbox) authenticated(next func(http.ResponseWriter, *http.Request, cr
 			w.Header().Set("WWW-Authenticate", `Basic realm="Sluice sandbox"`)
 			newProblem(http.StatusUnauthorized, 20003, "the credentials are not accepted").write(w)
 		default:
-			next(w, r, credentials{account, secret})
+			s.admit(w, account, func() { next(w, r, credentials{account, secret}) })
 		}
 	}
 }
 
 func (s *Sandbox) createMessage(w http.ResponseWriter, r *http.Request, auth credentials) {
 	s.mu.Lock()
-	fate := s.dice.roll(s.cfg.ReadShare)
+	fate := s.dice.roll(s.customers)
 	s.mu.Unlock()
 	switch {
 	case fate.reset:
 		resetConnection(w)
 		return
 	case fate.tooMany:
-		w.Header().Set("Retry-After", "1")
-		newProblem(http.StatusTooManyRequests, 20429, "there are too many requests at once").write(w)
+		tooMany(w)
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
@@ -98,87 +98,6 @@ func (s *Sandbox) createMessage(w http.ResponseWriter, r *http.Request, auth cre
 	default:
 		writeJSON(w, http.StatusCreated, resource)
 	}
-}
-
-// accept judges a request, enters it into the ledger and plans its callbacks.
-// Once the journal has it, it counts as sent: a crash from there on costs the
-// client its answer, as a broken connection would, and nothing else.
-func (s *Sandbox) accept(auth credentials, req request, fate callbackFate) (resource, *problem) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	id := req.sender()
-	if _, known := s.senders[id]; s.cfg.Strict && !known {
-		return resource{}, refuse(63007, "there is no channel for this From address")
-	}
-	snd := s.senderByID(id)
-	if !strings.HasPrefix(snd.status, "ONLINE") {
-		return resource{}, refuse(63007, "the sender is not online")
-	}
-	now := s.tick()
-	m := &message{
-		sid: newSID(sidPrefix(req)), auth: auth, sender: id, request: req,
-		accepted: now, updated: now, pool: snd.home(auth.account),
-		inWindow: s.windowOpen(req.to, id, now), read: fate.read,
-	}
-	s.rate(m)
-	m.steps = stepsTo(m.code, m.read)
-	items := plan(m, fate, time.Now(), s.cfg.CallbackDelay)
-	if err := s.journal.write(recordOf(m, items)); err != nil {
-		s.cfg.Log.Error("a message was not accepted", "error", err)
-		return resource{}, newProblem(http.StatusInternalServerError, 20500, errJournal.Error())
-	}
-	s.enter(m)
-	s.due.add(items...)
-	return s.resourceOf(m), nil
-}
-
-// parties returns the sender and the pool a message counts for, making them
-// where they are unknown. The caller holds mu.
-func (s *Sandbox) parties(m *message) (*sender, *pool) {
-	snd, home := s.senderByID(m.sender), s.poolByName(m.pool)
-	home.members[snd.id] = snd
-	return snd, home
-}
-
-// rate judges the message by the limits of its sender and pool. The caller
-// holds mu.
-func (s *Sandbox) rate(m *message) {
-	snd, home := s.parties(m)
-	m.limits.sender, m.limits.pool = snd.limit, home.limit()
-	st := standing{
-		inWindow:   m.inWindow,
-		senderFits: snd.counted.fits(m.request.to, m.limits.sender, m.accepted),
-		poolFits:   home.counted.fits(m.request.to, m.limits.pool, m.accepted),
-	}
-	m.counted, m.code = judge(m.request.template, st)
-	m.over.sender = m.code == codeOverLimit && !st.senderFits
-	m.over.pool = m.code == codeOverLimit && !st.poolFits
-}
-
-// enter puts a judged message into the ledger and takes or refreshes its slots.
-// It decides nothing: a replay does the same with the same message. The caller
-// holds mu, or owns s alone.
-func (s *Sandbox) enter(m *message) {
-	snd, home := s.parties(m)
-	snd.auth = m.auth
-	if m.counted {
-		snd.counted.count(m.request.to, m.accepted)
-		home.counted.count(m.request.to, m.accepted)
-	}
-	if m.over.sender {
-		snd.over++
-	}
-	if m.over.pool {
-		home.over++
-	}
-	s.book.add(m)
-}
-
-// windowOpen reports whether the customer wrote to the sender lately. The
-// caller holds mu.
-func (s *Sandbox) windowOpen(customer, sender string, now time.Time) bool {
-	wrote, ok := s.service[pair{customer, sender}]
-	return ok && now.Sub(wrote) < s.cfg.ServiceWindow
 }
 
 func (s *Sandbox) fetchMessage(w http.ResponseWriter, r *http.Request, auth credentials) {

@@ -12,11 +12,12 @@ import (
 )
 
 // Open returns a sandbox that continues where the one with the same
-// Config.File ended, however that happened: with its ledger, limits and
-// customer service windows, and with the callbacks that had not arrived, which
-// leave once Run runs. Faults are not kept. Without a file it is [New]. The
-// file is made where there is none, for its owner only: it holds passwords and
-// addresses. Close ends it.
+// Config.File ended, however that happened: with its ledger, limits, queues,
+// opt-outs and customer service windows, with the callbacks that had not
+// arrived and with what customers are still to write, all of which goes on once
+// Run runs. Faults and the customers' shares are not kept. Without a file it is
+// [New]. The file is made where there is none, for its owner only: it holds
+// passwords and addresses. Close ends it.
 //
 // The end of a line that was being written when a process died is cut off: what
 // it told of had not been answered. Any other line that can't be read is an
@@ -134,6 +135,9 @@ func (r *replay) received(rec receivedRecord) error {
 	in := Inbound{From: rec.From, To: rec.To, Body: rec.Body}
 	if err := in.check(); err != nil {
 		return err
+	}
+	if rec.Of != nil {
+		r.finish(*rec.Of)
 	}
 	return r.start(rec.SID, rec.At, r.box.received(rec))
 }

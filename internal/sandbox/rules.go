@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -23,6 +24,7 @@ const (
 const (
 	codeNeedsTemplate = 63016 // free form outside the customer service window
 	codeOverLimit     = 63018 // beyond the messaging limit
+	codeExpired       = 30036 // not sent within its validity period
 )
 
 var (
@@ -44,6 +46,7 @@ type request struct {
 	media    int
 	template bool
 	callback string
+	validity time.Duration // 0: the provider's 10 h, longer than any queue
 }
 
 // sender is the token the request counts for: the number's digits, or the
@@ -140,9 +143,11 @@ func checkDelivery(r *request, form url.Values) *problem {
 		return refuse(21609, "StatusCallback is not a valid URL")
 	}
 	if text := form.Get("ValidityPeriod"); text != "" {
-		if seconds, err := strconv.Atoi(text); err != nil || seconds < 1 || seconds > maxValidity {
+		seconds, err := strconv.Atoi(text)
+		if err != nil || seconds < 1 || seconds > maxValidity {
 			return refuse(21624, "ValidityPeriod must be 1 to 36000 seconds")
 		}
+		r.validity = time.Duration(seconds) * time.Second
 	}
 	return nil
 }
@@ -175,6 +180,7 @@ func rendered(variables map[string]string) string {
 
 // standing is what the platform knows when it judges a message.
 type standing struct {
+	expired    bool // it leaves the sender's queue too late
 	inWindow   bool // the customer service window is open
 	senderFits bool // a slot in the sender's window is free, or the customer holds one
 	poolFits   bool // the same in the pool's
@@ -186,6 +192,8 @@ type standing struct {
 // delivered.
 func judge(template bool, st standing) (counted bool, code int) {
 	switch {
+	case st.expired:
+		return false, codeExpired
 	case st.inWindow:
 		return false, 0
 	case !template:

@@ -32,6 +32,8 @@ type Config struct {
 	Window        time.Duration // messaging limit window, default 24h
 	ServiceWindow time.Duration // customer service window after a customer's message, default 24h
 	DefaultLimit  int           // customers per window of a sender nobody has put, default 250
+	MPS           float64       // messages a second of a sender nobody has put, default 80, negative: unlimited
+	Concurrency   int           // requests of one account at the same time, default 100, negative: unlimited
 	Strict        bool          // only senders put by hand exist; the others get error 63007
 
 	// PublicURL is where clients reach the sandbox; its path, if it has one,
@@ -44,6 +46,8 @@ type Config struct {
 
 	CallbackDelay time.Duration // pause between two statuses of a message, default 50ms
 	ReadShare     float64       // share of delivered messages that are read, default 0.3, negative: none
+	ReplyShare    float64       // share of delivered messages that the customer answers, default none
+	StopShare     float64       // share of delivered messages that the customer answers with STOP, default none
 	Workers       int           // callbacks under way at once, default 32
 
 	// File is the journal that Open continues, such as sandbox.ndjson in the
@@ -65,6 +69,17 @@ func (c Config) withDefaults() Config {
 	if c.DefaultLimit <= 0 {
 		c.DefaultLimit = 250
 	}
+	switch {
+	case c.MPS == 0:
+		c.MPS = float64(defaultRate)
+	case c.MPS < 0:
+		c.MPS = float64(Unpaced)
+	default:
+		c.MPS = max(c.MPS, float64(slowest))
+	}
+	if c.Concurrency == 0 {
+		c.Concurrency = 100
+	}
 	if c.CallbackDelay <= 0 {
 		c.CallbackDelay = 50 * time.Millisecond
 	}
@@ -85,19 +100,22 @@ func (c Config) withDefaults() Config {
 
 // Sandbox is one stand-in provider. Its methods may be called concurrently.
 type Sandbox struct {
-	cfg  Config
-	base string // path before relative URIs, without a closing slash
-	due  *schedule
-	post *poster
+	cfg   Config
+	base  string // path before relative URIs, without a closing slash
+	due   *schedule
+	post  *poster
+	crowd crowd
 
-	mu      sync.Mutex
-	last    time.Time // latest time handed out by tick
-	journal *journal
-	book    book
-	senders map[string]*sender
-	pools   map[string]*pool
-	service map[pair]time.Time // when the customer of this pair last wrote
-	dice    dice
+	mu        sync.Mutex
+	last      time.Time // latest time handed out by tick
+	journal   *journal
+	book      book
+	senders   map[string]*sender
+	pools     map[string]*pool
+	service   map[pair]time.Time // when the customer of this pair last wrote
+	stopped   map[pair]bool      // the customer of this pair has opted out
+	customers Customers
+	dice      dice
 }
 
 // New returns an empty sandbox. Messages are accepted as soon as its Handler is
@@ -105,9 +123,10 @@ type Sandbox struct {
 func New(cfg Config) *Sandbox {
 	cfg = cfg.withDefaults()
 	s := &Sandbox{
-		cfg:  cfg,
-		due:  newSchedule(),
-		post: newPoster(cfg.Workers, cfg.Log),
+		cfg:   cfg,
+		due:   newSchedule(),
+		post:  newPoster(cfg.Workers, cfg.Log),
+		crowd: crowd{under: map[string]int{}},
 	}
 	if u, err := url.Parse(cfg.PublicURL); err == nil {
 		s.base = strings.TrimRight(u.Path, "/")
@@ -122,11 +141,14 @@ func (s *Sandbox) empty() {
 	s.senders = map[string]*sender{}
 	s.pools = map[string]*pool{}
 	s.service = map[pair]time.Time{}
+	s.stopped = map[pair]bool{}
+	s.customers = s.cfg.customers()
 	s.dice = newDice(s.cfg.Seed)
 }
 
-// Reset forgets messages, senders, pools, windows, faults and callbacks that
-// have not left yet, and starts the faults' sequence anew. The Config stays.
+// Reset forgets messages, senders, pools, windows, opt-outs, faults, customers'
+// shares and callbacks that have not left yet, and starts the faults' sequence
+// anew. The Config stays.
 // It fails only where the journal can't be emptied, and then changes nothing.
 func (s *Sandbox) Reset() error {
 	s.mu.Lock()

@@ -7,14 +7,15 @@ import (
 	"time"
 )
 
-// item is something to happen at a time: a message takes a step, or a webhook
-// is posted.
+// item is something to happen at a time: a message takes a step, its customer
+// writes, or a webhook is posted.
 type item struct {
 	due    time.Time
 	msg    *message // takes step; nil: hook is posted
 	step   int
-	silent bool // no callback leaves
-	nth    int  // place in the plan of its message
+	says   string // what the customer writes; no step is taken
+	silent bool   // no callback leaves
+	nth    int    // place in the plan of its message
 	hook   webhook
 	order  uint64 // of insertion, among items due at once
 }

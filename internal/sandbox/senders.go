@@ -1,17 +1,22 @@
 package sandbox
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // sender is one WhatsApp number or messaging service.
 type sender struct {
 	id      string // digits of the number, or MG sid
 	limit   Limit
+	mps     Rate
 	status  string
 	quality string
 	pool    string      // put by hand; empty: the account of each message
 	auth    credentials // last seen
 	counted *window
-	over    int // messages beyond the limit
+	over    int       // messages beyond the limit
+	free    time.Time // when everything accepted so far has left its queue
 }
 
 // home is the pool a message of this account counts in.
@@ -48,8 +53,8 @@ func (s *Sandbox) senderByID(id string) *sender {
 	snd, ok := s.senders[id]
 	if !ok {
 		snd = &sender{
-			id: id, limit: Limit(s.cfg.DefaultLimit), status: "ONLINE", quality: "HIGH",
-			counted: newWindow(s.cfg.Window),
+			id: id, limit: Limit(s.cfg.DefaultLimit), mps: Rate(s.cfg.MPS),
+			status: "ONLINE", quality: "HIGH", counted: newWindow(s.cfg.Window),
 		}
 		s.senders[id] = snd
 	}
@@ -70,6 +75,7 @@ func (s *Sandbox) poolByName(name string) *pool {
 // SenderPatch is what to set at a sender; nil fields stay as they are.
 type SenderPatch struct {
 	Limit   *Limit  `json:"limit"`
+	MPS     *Rate   `json:"mps"`     // what waits already keeps its place
 	Status  *string `json:"status"`  // of the Senders API; only ONLINE… sends
 	Quality *string `json:"quality"` // HIGH, MEDIUM, LOW or UNKNOWN
 	Pool    *string `json:"pool"`    // the senders it shares a limit with; its account by default
@@ -80,6 +86,7 @@ type SenderState struct {
 	Sender  string `json:"sender"`
 	Pool    string `json:"pool"` // empty until its account is known
 	Limit   Limit  `json:"limit"`
+	MPS     Rate   `json:"mps"`
 	Status  string `json:"status"`
 	Quality string `json:"quality"`
 }
@@ -97,6 +104,7 @@ func (s *Sandbox) PutSender(id string, patch SenderPatch) (SenderState, error) {
 	}
 	snd := s.senderByID(id)
 	set(&snd.limit, patch.Limit)
+	set(&snd.mps, patch.MPS)
 	set(&snd.status, patch.Status)
 	set(&snd.quality, patch.Quality)
 	if patch.Pool != nil {
@@ -107,7 +115,7 @@ func (s *Sandbox) PutSender(id string, patch SenderPatch) (SenderState, error) {
 		s.poolByName(snd.pool).members[id] = snd
 	}
 	return SenderState{
-		Sender: id, Pool: snd.home(snd.auth.account), Limit: snd.limit,
+		Sender: id, Pool: snd.home(snd.auth.account), Limit: snd.limit, MPS: snd.mps,
 		Status: snd.status, Quality: snd.quality,
 	}, nil
 }
@@ -118,6 +126,8 @@ func (p SenderPatch) check(id string) error {
 		return badField("sender", "must be the digits of a number or an MG sid")
 	case p.Limit != nil && *p.Limit < Unlimited:
 		return badField("limit", `must be an integer from 0 or "unlimited"`)
+	case p.MPS != nil && !p.MPS.valid():
+		return badRate("")
 	case p.Status != nil && !senderStatus.MatchString(*p.Status):
 		return badField("status", "must be a status such as ONLINE or OFFLINE")
 	case p.Quality != nil && !strings.Contains(" HIGH MEDIUM LOW UNKNOWN ", " "+*p.Quality+" "):

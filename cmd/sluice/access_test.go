@@ -1,0 +1,91 @@
+package main_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestAPIKeys(t *testing.T) {
+	t.Parallel()
+	up := start(t, quick(t).with("SLUICE_API_KEYS", "publish:p1,read:r1,operate:o1,publish+read:pr1,all1"), "up").ready()
+	job, limit := notice("order-17", alpha, 1).json(), fields{"limit": 100}.json()
+	asks := []struct {
+		method, path string
+		body         []byte
+		done         int
+		may          string // keys that may
+	}{
+		{http.MethodPost, "/v1/jobs", job, http.StatusAccepted, "p1 pr1 all1"},
+		{http.MethodGet, "/v1/jobs/order-17", nil, http.StatusOK, "r1 pr1 all1"},
+		{http.MethodGet, "/v1/jobs", nil, http.StatusOK, "r1 pr1 all1"},
+		{http.MethodGet, "/v1/limits", nil, http.StatusOK, "r1 pr1 all1"},
+		{http.MethodPut, "/v1/senders/" + alpha, limit, http.StatusOK, "o1 all1"},
+		{http.MethodPost, "/v1/pause", nil, http.StatusOK, "o1 all1"},
+		{http.MethodPost, "/v1/resume", nil, http.StatusOK, "o1 all1"},
+	}
+	api := newSite(t, up.API)
+	for _, ask := range asks {
+		for _, key := range []string{"p1", "r1", "o1", "pr1", "all1", "no-key", ""} {
+			api.key = key
+			want := http.StatusForbidden
+			switch {
+			case key == "" || key == "no-key":
+				want = http.StatusUnauthorized
+			case strings.Contains(" "+ask.may+" ", " "+key+" "):
+				want = ask.done
+			}
+			a := api.do(ask.method, ask.path, ask.body)
+			require.Equal(t, want, a.status, "%s %s with %q: %s", ask.method, ask.path, key, a.body)
+			if want >= 400 {
+				code, _ := a.problem(t)
+				require.Contains(t, []string{"unauthorized", "forbidden"}, code)
+			}
+		}
+	}
+}
+
+// TestHealth needs no key, on either address.
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	up := start(t, quick(t).with("SLUICE_API_KEYS", "secret"), "up").ready()
+	for _, base := range []string{up.API, up.Admin} {
+		anybody := newSite(t, base)
+		for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
+			require.Equal(t, http.StatusOK, anybody.do(http.MethodGet, path, nil).status, base+path)
+		}
+	}
+	admin := newSite(t, up.Admin)
+	require.Equal(t, http.StatusOK, admin.do(http.MethodGet, "/debug/pprof/", nil).status)
+	require.NotEqual(t, http.StatusOK, newSite(t, up.API).do(http.MethodGet, "/debug/pprof/", nil).status)
+}
+
+// TestMetrics looks for the names that dashboards and alerts are built on,
+// after one job went and one had to wait.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t, quick(t).with("SLUICE_WINDOW", "1h"))
+	h.api.must(http.MethodPut, "/v1/senders/"+alpha, fields{"limit": 1}, nil)
+	h.api.post(notice("goes", alpha, 1))
+	h.api.await("goes", "delivered", "read")
+	h.api.post(notice("waits", alpha, 2))
+	h.api.await("waits", "parked")
+
+	text := string(h.api.do(http.MethodGet, "/metrics", nil).body)
+	for _, name := range []string{
+		`sluice_jobs_total{state="parked"} 1`, `sluice_send_seconds_count 1`, `sluice_publish_to_send_seconds_count 1`,
+		`sluice_admissions_total{outcome="go"} 1`, `sluice_admissions_total{outcome="park"} 1`,
+		`sluice_window_used{pool=`, `sluice_window_limit{pool=`, `priority="normal"} 1`,
+		`sluice_parked_oldest_seconds{pool=`, `sluice_backlog_ready 0`, `sluice_gate_open 1`,
+		`sluice_callbacks_total{kind="status",result="stored"}`,
+		`sluice_tracker_lag{consumer="gate"}`, `sluice_tracker_lag{consumer="ledger"}`,
+	} {
+		require.Contains(t, text, name)
+	}
+	for _, secret := range []string{"goes", "waits", strings.TrimPrefix(customer(1), "whatsapp:+"), strings.TrimPrefix(customer(2), "whatsapp:+")} {
+		require.NotContains(t, text, secret, "no label names a customer or a job")
+	}
+	require.Equal(t, text[:20], string(newSite(t, h.Admin).do(http.MethodGet, "/metrics", nil).body)[:20])
+}
