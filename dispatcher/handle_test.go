@@ -42,6 +42,13 @@ func refuses(o ratelimit.Outcome) func(*world) {
 	}
 }
 
+// parksUntil parks every job until a time.
+func (w *world) parksUntil(t time.Time) {
+	w.gate.refuse = func(ratelimit.Request) (ratelimit.Verdict, bool) {
+		return ratelimit.Verdict{Outcome: ratelimit.OutcomePark, Reason: ratelimit.ReasonPoolLimit, At: t}, w.clock.Now().Before(t)
+	}
+}
+
 func courses() []course {
 	held, later, text := template("j"), template("j"), freeForm("j", "hello")
 	held.OnUnknown = delivery.Hold

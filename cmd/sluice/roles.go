@@ -81,7 +81,8 @@ func callbacksRole(_ context.Context, s *system) (*role, error) {
 	}
 	handler := callbacks.New(callbacks.Config{
 		PublicURL: public, Verifier: accountTokens{s.cfg.account(): messaging.NewVerifier(s.cfg.token())},
-		Log: eventLog{s.log}, Resolver: s.ledger, Logger: s.logger, Observe: s.metrics.Observe,
+		Log: eventLog{s.log}, Resolver: s.ledger, Consents: consents{s.registry.Silent()},
+		Logger: s.logger, Observe: s.metrics.Observe,
 	})
 	return &role{
 		name: "callbacks", lines: map[string]string{"callbacks": urlOf(l)}, ready: func(context.Context) error { return nil },
@@ -165,23 +166,27 @@ func apiRole(_ context.Context, s *system) (*role, error) {
 	}
 	return &role{
 		name: "api", lines: map[string]string{"api": urlOf(l)}, ready: func(context.Context) error { return nil },
-		servers: []task{serve(l, handler)},
+		servers: []task{serve(l, handler), handler.run},
 	}, nil
 }
 
-func (s *system) apiHandler() (http.Handler, error) {
+// apiHandler is the API; its run belongs beside the server.
+func (s *system) apiHandler() (api apiServer, err error) {
 	keys, err := dashboard.ParseKeys(s.cfg.APIKeys)
 	if err != nil {
-		return nil, wrong("SLUICE_API_KEYS", "%s", err)
+		return api, wrong("SLUICE_API_KEYS", "%s", err)
 	}
+	announce := announcer{s.log, s.ledger}
 	publish := producer.NewHandler(producer.HandlerConfig{
 		Publisher:  producer.New(s.engines.pub, producer.WithAnnounced()),
-		Identities: identities{s.gate}, States: s.ledger, Announcer: announcer{s.log, s.ledger}, Logger: s.logger,
+		Identities: identities{s.gate}, States: s.ledger, Announcer: announce, Logger: s.logger,
 	})
-	return dashboard.New(dashboard.Config{
-		Jobs: jobList{s.ledger}, Stats: s.ledger, Limits: s.gate, Backlog: queueLoad{s.room}, Registry: s.registry,
+	d := dashboard.New(dashboard.Config{
+		Jobs: jobList{s.ledger}, Stats: jobStats{s.ledger}, Limits: s.gate, Backlog: queueLoad{s.room}, Registry: s.registry,
+		Canceler: canceler{s.gate}, Announcer: announce, Events: s.log,
 		Submit: publish, Keys: keys, Window: s.cfg.Window, Log: s.logger,
-	}).Handler(), nil
+	})
+	return apiServer{d.Handler(), d.Run}, nil
 }
 
 // withHealth serves health beside another handler; it needs no key.

@@ -9,39 +9,50 @@ import (
 )
 
 func newSandbox(p *program) *cobra.Command {
-	var strict bool
-	var inbound string
+	var stand sandbox.Config
 	cmd := &cobra.Command{
 		Use: "sandbox", Short: "Runs the stand-in for the provider alone", Args: cobra.NoArgs,
 		Long: `Runs the stand-in for the provider alone: the Messages API over HTTP, with the
-platform's rules on messaging limits and customer service windows, signed
-callbacks, and faults on request. For integration tests of your own.`,
+platform's rules on messaging limits, customer service windows, rates and
+opt-outs, signed callbacks, customers who read, answer and opt out, and faults
+on request. For integration tests of your own.`,
 		Example: `  sluice sandbox --sandbox-addr 127.0.0.1:8082
   curl -X PUT http://127.0.0.1:8082/sandbox/faults -d '{"drop_response":0.05}'
+  curl -X PUT http://127.0.0.1:8082/sandbox/customers -d '{"reply":0.2,"stop":0.01}'
   curl http://127.0.0.1:8082/sandbox/messages`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := p.configure(cmd, "sandbox")
 			if err != nil {
 				return err
 			}
-			return p.sandbox(cmd.Context(), cfg, strict, inbound)
+			if stand.ReadShare == 0 {
+				stand.ReadShare = -1 // the flag's 0 is none, the field's 0 the default
+			}
+			return p.sandbox(cmd.Context(), cfg, stand)
 		},
 	}
 	addFlags(cmd.Flags())
-	cmd.Flags().BoolVar(&strict, "strict", false, "only senders put by hand exist")
-	cmd.Flags().StringVar(&inbound, "inbound-url", "", "where customers' messages are posted")
+	flags := cmd.Flags()
+	flags.BoolVar(&stand.Strict, "strict", false, "only senders put by hand exist")
+	flags.StringVar(&stand.InboundURL, "inbound-url", "", "where customers' messages are posted")
+	flags.Float64Var(&stand.MPS, "mps", 80, "messages a second of a sender nobody has put, negative: unlimited")
+	flags.IntVar(&stand.Concurrency, "max-requests", 100,
+		"requests of one account at the same time, negative: unlimited")
+	flags.Float64Var(&stand.ReadShare, "read", 0.3, "share of delivered messages that are read")
+	flags.Float64Var(&stand.ReplyShare, "reply", 0, "share of delivered messages that the customer answers")
+	flags.Float64Var(&stand.StopShare, "stop", 0, "share of delivered messages that the customer answers with STOP")
 	return cmd
 }
 
-func (p *program) sandbox(ctx context.Context, cfg Config, strict bool, inbound string) error {
+func (p *program) sandbox(ctx context.Context, cfg Config, with sandbox.Config) error {
 	l, err := listen("SLUICE_SANDBOX_ADDR", cfg.SandboxAddr)
 	if err != nil {
 		return err
 	}
-	stand := sandbox.New(sandbox.Config{
-		Window: cfg.Window, ServiceWindow: cfg.ServiceWindow, DefaultLimit: cfg.DefaultLimit, Strict: strict,
-		InboundURL: inbound, InboundAccount: cfg.account(), InboundToken: cfg.token(), Log: newLogger(cfg, p.err),
-	})
+	with.Window, with.ServiceWindow, with.DefaultLimit = cfg.Window, cfg.ServiceWindow, cfg.DefaultLimit
+	with.InboundAccount, with.InboundToken = cfg.account(), cfg.token()
+	with.Log = newLogger(cfg, p.err)
+	stand := sandbox.New(with)
 	return p.run(ctx, &role{
 		name: "sandbox", lines: map[string]string{"sandbox": urlOf(l)},
 		ready:   func(context.Context) error { return nil },

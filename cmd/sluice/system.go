@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -167,6 +168,22 @@ type eventLog struct{ log *jobstream.Log }
 
 func (l eventLog) Append(ctx context.Context, e delivery.Event) error {
 	_, err := l.log.Append(ctx, e)
+	return err
+}
+
+// consents is the registry as the callbacks know it. They put the event into
+// the log themselves, so the registry should be a silent one.
+type consents struct{ registry *senders.Registry }
+
+func (c consents) Record(ctx context.Context, customer, sender string, out bool, source string, at time.Time) error {
+	state := senders.OptedIn
+	if out {
+		state = senders.OptedOut
+	}
+	_, err := c.registry.PutConsent(ctx, customer, senders.Consent{From: sender, State: state, Source: source, At: at})
+	if errors.Is(err, senders.ErrOlder) {
+		return nil // a later word of the customer's stands
+	}
 	return err
 }
 

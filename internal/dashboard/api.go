@@ -23,12 +23,6 @@ type Jobs interface {
 	List(ctx context.Context, q Query) (Page, error)
 }
 
-// Stats counts jobs.
-type Stats interface {
-	// Counts is the number of jobs in each status; those with none may be left out.
-	Counts(ctx context.Context) (map[delivery.Status]int64, error)
-}
-
 // Limits reads the gate.
 type Limits interface {
 	// Pools names every pool that is known, sorted.
@@ -84,23 +78,30 @@ type ConsentBook interface {
 // Config is what the API serves from. Everything is required unless a default
 // is named.
 type Config struct {
-	Jobs     Jobs
-	Stats    Stats
-	Limits   Limits
-	Backlog  Backlog
-	Registry Registry
-	Submit   http.Handler  // POST /v1/jobs; nil: not served here
-	Keys     Keys          // none: open to everybody who can connect
-	Window   time.Duration // of the messaging limit; default 24h
-	Log      *slog.Logger  // default: discarded
+	Jobs      Jobs
+	Stats     Stats
+	Limits    Limits
+	Backlog   Backlog
+	Registry  Registry
+	Canceler  Canceler
+	Announcer Announcer
+	Submit    http.Handler     // POST /v1/jobs; nil: not served here
+	Events    Log              // GET /v1/events; nil: not served here
+	Streams   Streams          // bounds of GET /v1/events
+	Keys      Keys             // none: open to everybody who can connect
+	Window    time.Duration    // of the messaging limit; default 24h
+	Now       func() time.Time // the clock; default [time.Now]
+	Log       *slog.Logger     // default: discarded
 }
 
 // API serves the routes of the `api` role. It is safe for concurrent use.
 type API struct {
 	cfg Config
+	hub *hub // nil where events are not served
 }
 
-// New returns the API over cfg.
+// New returns the API over cfg. With events, [API.Run] must run beside the
+// server.
 func New(cfg Config) *API {
 	if cfg.Window <= 0 {
 		cfg.Window = 24 * time.Hour
@@ -108,7 +109,14 @@ func New(cfg Config) *API {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &API{cfg: cfg}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	a := &API{cfg: cfg}
+	if cfg.Events != nil {
+		a.hub = newHub(cfg.Events, cfg.Streams, cfg.Log)
+	}
+	return a
 }
 
 // route is one line of the API. Scope 0 needs no key.
@@ -122,6 +130,7 @@ func (a *API) routes() []route {
 	routes := []route{
 		{"GET", "/v1/jobs", Read, a.answer(a.listJobs)},
 		{"GET", "/v1/jobs/{id}", Read, a.answer(a.getJob)},
+		{"POST", "/v1/jobs/{id}/cancel", Operate, a.answer(a.cancelJob)},
 		{"GET", "/v1/stats", Read, a.answer(a.getStats)},
 		{"GET", "/v1/backlog", Read, a.answer(a.getBacklog)},
 		{"GET", "/v1/limits", Read, a.answer(a.listLimits)},
@@ -138,10 +147,14 @@ func (a *API) routes() []route {
 		{"PUT", "/v1/consents/{address}", Operate, a.answer(a.putConsent)},
 		{"POST", "/v1/pause", Operate, a.answer(a.pauseAll(true))},
 		{"POST", "/v1/resume", Operate, a.answer(a.pauseAll(false))},
+		{"GET", "/openapi.yaml", 0, http.HandlerFunc(description)},
 		{"GET", "/{$}", 0, http.HandlerFunc(page)},
 	}
 	if a.cfg.Submit != nil {
 		routes = append(routes, route{"POST", "/v1/jobs", Publish, a.cfg.Submit})
+	}
+	if a.cfg.Events != nil {
+		routes = append(routes, route{"GET", "/v1/events", Read, http.HandlerFunc(a.streamEvents)})
 	}
 	return routes
 }

@@ -6,17 +6,20 @@ import (
 	"github.com/sluicehq/sluice/delivery"
 )
 
-func (a *API) getJob(r *http.Request) (any, error) {
+func (a *API) getJob(r *http.Request) (any, error) { return a.findJob(r) }
+
+// findJob reads the job that the path names.
+func (a *API) findJob(r *http.Request) (delivery.Record, error) {
 	id := r.PathValue("id")
 	if !delivery.ValidID(id) {
-		return nil, badField("id", "is not a job's id")
+		return delivery.Record{}, badField("id", "is not a job's id")
 	}
 	record, found, err := a.cfg.Jobs.Get(r.Context(), id)
 	if err != nil {
-		return nil, err
+		return delivery.Record{}, err
 	}
 	if !found {
-		return nil, notFound("no job has this id, or its retention is over")
+		return delivery.Record{}, notFound("no job has this id, or its retention is over")
 	}
 	return record, nil
 }
@@ -43,22 +46,6 @@ func (a *API) listJobs(r *http.Request) (any, error) {
 		list.Jobs = append(list.Jobs, record)
 	}
 	return list, nil
-}
-
-// getStats answers with every status, so that a chart has no gaps.
-func (a *API) getStats(r *http.Request) (any, error) {
-	if r.URL.RawQuery != "" {
-		return nil, badField("", "filters are not supported here yet")
-	}
-	counts, err := a.cfg.Stats.Counts(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	states := make(map[delivery.Status]int64)
-	for _, s := range delivery.Statuses() {
-		states[s] = counts[s]
-	}
-	return map[string]any{"states": states}, nil
 }
 
 func (a *API) getBacklog(r *http.Request) (any, error) {

@@ -39,25 +39,56 @@ type Page struct {
 	Next string
 }
 
-var filters = []string{"from", "to", "sid", "status", "since", "until", "limit", "cursor"}
+// The names that each query string knows.
+var (
+	jobFilters   = []string{"from", "to", "sid", "status", "since", "until", "limit", "cursor"}
+	statsFilters = []string{"from", "since", "until", "step"}
+	eventFilters = []string{"from", "to", "sid", "status", "type", "job", "last_event_id"}
+)
 
-// parseQuery reads the query string of a list of jobs. Unknown names are
-// refused: a misspelt filter would select everything.
+// severalOf are the names that may be given more than once, or hold a list.
+var severalOf = []string{"status", "type"}
+
+// parseQuery reads the query string of a list of jobs.
 func parseQuery(raw string) (Query, error) {
-	values, err := parseValues(raw)
-	if err != nil {
+	q := Query{Limit: DefaultPage}
+	if err := eachFilter(raw, jobFilters, q.take); err != nil {
 		return Query{}, err
 	}
-	q := Query{Limit: DefaultPage}
+	return q, inOrder(q.Since, q.Until)
+}
+
+// eachFilter hands over every filter of a query string that has a value, lists
+// joined by commas. Unknown names are refused: a misspelt filter would select
+// everything.
+func eachFilter(raw string, known []string, take func(name, value string) error) error {
+	values, err := parseValues(raw)
+	if err != nil {
+		return err
+	}
 	for _, name := range slices.Sorted(maps.Keys(values)) { // sorted: the same mistake is always named first
-		if err := q.take(name, values[name]); err != nil {
-			return Query{}, err
+		switch {
+		case !slices.Contains(known, name):
+			return badField(name[:min(len(name), 64)], "is not a filter here; known are "+strings.Join(known, ", "))
+		case len(values[name]) > 1 && !slices.Contains(severalOf, name):
+			return badField(name, "is given more than once")
+		}
+		value := strings.Join(values[name], ",")
+		if value == "" { // "?sid=" is how forms say nothing
+			continue
+		}
+		if err := take(name, value); err != nil {
+			return err
 		}
 	}
-	if !q.Since.IsZero() && !q.Until.IsZero() && !q.Until.After(q.Since) {
-		return Query{}, badField("until", "must be later than since")
+	return nil
+}
+
+func inOrder(since, until time.Time) error {
+	if !since.IsZero() && !until.IsZero() && !until.After(since) {
+		return badField("until", "must be later than since")
 	}
-	return q, nil
+	return nil
 }
 
 // parseValues reads a query string in which a plus is a plus. Forms write a
@@ -79,36 +110,16 @@ func parseValues(raw string) (url.Values, error) {
 // plus repairs values whose plus became a blank on the way.
 func plus(value string) string { return strings.ReplaceAll(value, " ", "+") }
 
-func (q *Query) take(name string, all []string) (err error) {
-	if !slices.Contains(filters, name) {
-		return badField(name[:min(len(name), 64)], "is not a filter here; known are "+strings.Join(filters, ", "))
-	}
-	if name == "status" {
-		q.Statuses, err = statuses(all)
-		return err
-	}
-	value := all[0]
-	switch {
-	case len(all) > 1:
-		return badField(name, "is given more than once")
-	case value == "": // "?sid=" is how forms say nothing
-		return nil
-	}
+func (q *Query) take(name, value string) (err error) {
 	switch name {
 	case "from":
-		token := senderToken(value)
-		if token == "" {
-			return badField(name, "must be a sender as in whatsapp:+15551234567, or MG and 32 hexadecimal digits")
-		}
-		q.From = delivery.SenderAddress(token)
+		q.From, err = senderFilter(value)
 	case "to":
-		if q.To = address(value); !delivery.ValidCustomer(q.To) {
-			return badField(name, "must be an address as in whatsapp:+15551234567")
-		}
+		q.To, err = customerFilter(value)
 	case "sid":
-		if q.SID = value; !short(value, 64) {
-			return badField(name, "must be the sid of a message")
-		}
+		q.SID, err = sidFilter(value)
+	case "status":
+		q.Statuses, err = statuses(value)
 	case "since":
 		q.Since, err = moment(name, value)
 	case "until":
@@ -125,6 +136,30 @@ func (q *Query) take(name string, all []string) (err error) {
 	return err
 }
 
+// senderFilter reads a sender, in any form, as its address.
+func senderFilter(value string) (string, error) {
+	token := senderToken(value)
+	if token == "" {
+		return "", badField("from", "must be a sender as in whatsapp:+15551234567, or MG and 32 hexadecimal digits")
+	}
+	return delivery.SenderAddress(token), nil
+}
+
+func customerFilter(value string) (string, error) {
+	customer := address(value)
+	if !delivery.ValidCustomer(customer) {
+		return "", badField("to", "must be an address as in whatsapp:+15551234567")
+	}
+	return customer, nil
+}
+
+func sidFilter(value string) (string, error) {
+	if !short(value, 64) {
+		return "", badField("sid", "must be the sid of a message")
+	}
+	return value, nil
+}
+
 // short reports whether s is visible ASCII of at most the given length.
 func short(s string, most int) bool {
 	for _, c := range []byte(s) {
@@ -135,9 +170,9 @@ func short(s string, most int) bool {
 	return len(s) <= most
 }
 
-func statuses(all []string) ([]delivery.Status, error) {
+func statuses(value string) ([]delivery.Status, error) {
 	var found []delivery.Status
-	for _, word := range strings.Split(strings.Join(all, ","), ",") {
+	for word := range strings.SplitSeq(value, ",") {
 		s := delivery.Status(word)
 		switch {
 		case word == "":

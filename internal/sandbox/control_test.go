@@ -44,6 +44,7 @@ func TestControlBodies(t *testing.T) {
 	t.Parallel()
 	r := start(t, sandbox.Config{})
 	const faults, one, pool, inbound = "/sandbox/faults", "/sandbox/senders/" + sender, "/sandbox/pools/p", "/sandbox/inbound"
+	const customers = "/sandbox/customers"
 	cases := []struct{ method, path, body, field string }{
 		{"PUT", faults, ``, ""},
 		{"PUT", faults, `[]`, ""},
@@ -61,6 +62,14 @@ func TestControlBodies(t *testing.T) {
 		{"PUT", one, `{"status":"online"}`, "status"},
 		{"PUT", one, `{"pool":""}`, "pool"},
 		{"PUT", one, `{"tier":250}`, "tier"},
+		{"PUT", one, `{"mps":0}`, "mps"},
+		{"PUT", one, `{"mps":-1}`, "mps"},
+		{"PUT", one, `{"mps":0.00001}`, "mps"},
+		{"PUT", one, `{"mps":"80"}`, "mps"},
+		{"PUT", customers, `{"read":1.5}`, "read"},
+		{"PUT", customers, `{"reply":-0.5}`, "reply"},
+		{"PUT", customers, `{"stop":"1"}`, "stop"},
+		{"PUT", customers, `{"block":1}`, "block"},
 		{"PUT", "/sandbox/senders/whatsapp:+1555", `{}`, "sender"},
 		{"PUT", pool, `{}`, "limit"},
 		{"PUT", "/sandbox/pools/-", `{"limit":1}`, "pool"},
@@ -77,6 +86,7 @@ func TestControlBodies(t *testing.T) {
 		require.NotEmpty(t, problem["message"])
 	}
 	require.Zero(t, r.box.Faults())
+	require.Equal(t, sandbox.Customers{Read: 0.3}, r.box.Customers())
 	require.Empty(t, r.box.Limits().Senders)
 }
 
@@ -98,17 +108,17 @@ func TestSenderKeepsWhatIsNotPut(t *testing.T) {
 	t.Parallel()
 	r := start(t, sandbox.Config{DefaultLimit: 7})
 	require.Equal(t, map[string]any{
-		"sender": sender, "pool": "", "limit": 7.0, "status": "ONLINE", "quality": "HIGH",
+		"sender": sender, "pool": "", "limit": 7.0, "mps": 80.0, "status": "ONLINE", "quality": "HIGH",
 	}, r.ok("PUT", "/sandbox/senders/"+sender, `{}`).body)
-	r.ok("PUT", "/sandbox/senders/"+sender, `{"limit":"unlimited","pool":"p"}`)
+	r.ok("PUT", "/sandbox/senders/"+sender, `{"limit":"unlimited","mps":0.5,"pool":"p"}`)
 	require.Equal(t, map[string]any{
-		"sender": sender, "pool": "p", "limit": "unlimited", "status": "OFFLINE", "quality": "LOW",
+		"sender": sender, "pool": "p", "limit": "unlimited", "mps": 0.5, "status": "OFFLINE", "quality": "LOW",
 	}, r.ok("PUT", "/sandbox/senders/"+sender, `{"status":"OFFLINE","quality":"LOW","limit":null}`).body)
 }
 
 func TestLimitsAndHealth(t *testing.T) {
 	t.Parallel()
-	r := start(t, sandbox.Config{})
+	r := start(t, sandbox.Config{Now: newClock().Now})
 	require.Equal(t, true, r.ok("GET", "/healthz", "").body["ok"])
 	require.Equal(t, map[string]any{
 		"window": 86400.0, "over_limit": 0.0, "pools": []any{}, "senders": []any{},
@@ -120,6 +130,7 @@ func TestLimitsAndHealth(t *testing.T) {
 	}}, got["pools"])
 	require.Equal(t, []any{map[string]any{
 		"sender": sender, "pool": account, "limit": 250.0, "used": 1.0, "exceeded": 0.0, "over_limit": 0.0,
+		"mps": 80.0, "backlog": 0.0125,
 	}}, got["senders"])
 	require.Equal(t, http.StatusBadRequest,
 		r.control("PUT", "/sandbox/faults", `{"latency":"`+strings.Repeat("1", 100<<10)+`s"}`).status, "too long")

@@ -17,6 +17,7 @@ type View struct {
 	Limits   Limits
 	Messages []message
 	Service  map[pair]time.Time
+	Stopped  map[pair]bool
 	Senders  map[string]sender
 	Pools    map[string]string
 	Open     []string // sid/item of what is still to happen
@@ -39,7 +40,7 @@ func Look(s *Sandbox, fired ...Fired) View {
 	for name, p := range s.pools {
 		v.Pools[name] = fmt.Sprint(p.put != nil, p.limit(), slices.Sorted(maps.Keys(p.members)))
 	}
-	v.Service = maps.Clone(s.service)
+	v.Service, v.Stopped = maps.Clone(s.service), maps.Clone(s.stopped)
 	for _, it := range s.due.pending {
 		of := it.hook.of
 		if it.msg != nil {

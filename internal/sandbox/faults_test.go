@@ -4,8 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptest"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -76,12 +74,7 @@ func fates(t *testing.T, seed uint64, f sandbox.Faults) (got []int) {
 	require.NoError(t, box.SetFaults(f))
 	handler := box.Handler()
 	for range 64 {
-		req := httptest.NewRequest("POST", "/2010-04-01/Accounts/"+account+"/Messages.json", strings.NewReader(form().Encode()))
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		req.SetBasicAuth(account, token)
-		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, req)
-		got = append(got, w.Code)
+		got = append(got, post(handler, form().Encode()).Code)
 	}
 	return got
 }

@@ -19,11 +19,7 @@ func FuzzCreate(f *testing.F) {
 	f.Add("%zz;&=&To")
 	f.Fuzz(func(t *testing.T, body string) {
 		box := sandbox.New(sandbox.Config{})
-		req := httptest.NewRequest("POST", "/2010-04-01/Accounts/"+account+"/Messages.json", strings.NewReader(body))
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		req.SetBasicAuth(account, token)
-		w := httptest.NewRecorder()
-		box.Handler().ServeHTTP(w, req)
+		w := post(box.Handler(), body)
 		var answer map[string]any
 		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer))
 		switch w.Code {
@@ -42,14 +38,14 @@ func FuzzCreate(f *testing.F) {
 func FuzzControl(f *testing.F) {
 	for _, body := range []string{
 		`{"drop_response":0.5,"latency":"50ms"}`, `{"limit":"unlimited","status":"ONLINE","pool":"p"}`,
-		`{"limit":10}`, `{"from":"` + to + `","to":"` + from + `","body":"hi"}`, `null`, `{"limit":1e9}`, `{} x`,
+		`{"limit":10}`, `{"mps":0.5}`, `{"mps":"unlimited"}`, `{"read":1,"reply":0.1,"stop":0}`, `{"from":"` + to + `","to":"` + from + `","body":"hi"}`, `null`, `{"limit":1e9}`, `{} x`,
 	} {
 		f.Add(body)
 	}
 	// In one order: coverage that changes from run to run misleads the fuzzer.
 	endpoints := []struct{ method, path string }{
 		{"PUT", "/sandbox/faults"}, {"PUT", "/sandbox/senders/" + sender},
-		{"PUT", "/sandbox/pools/p"}, {"POST", "/sandbox/inbound"},
+		{"PUT", "/sandbox/pools/p"}, {"POST", "/sandbox/inbound"}, {"PUT", "/sandbox/customers"},
 	}
 	f.Fuzz(func(t *testing.T, body string) {
 		box := sandbox.New(sandbox.Config{InboundURL: "http://127.0.0.1:1", InboundToken: "x"})
@@ -61,8 +57,10 @@ func FuzzControl(f *testing.F) {
 			require.True(t, json.Valid(w.Body.Bytes()))
 		}
 		require.NoError(t, box.SetFaults(box.Faults()), "what was put is within bounds")
+		require.NoError(t, box.SetCustomers(box.Customers()))
 		for _, u := range append(box.Limits().Senders, box.Limits().Pools...) {
 			require.GreaterOrEqual(t, u.Limit, sandbox.Unlimited)
+			require.True(t, u.Queue == nil || u.MPS == sandbox.Unpaced || u.MPS >= 0.0001)
 		}
 	})
 }

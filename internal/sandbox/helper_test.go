@@ -194,7 +194,7 @@ type ears struct {
 
 // listen starts a receiver that answers each webhook as answer says; nil is
 // 204 always.
-func listen(t *testing.T, answer func(w http.ResponseWriter)) ears {
+func listen(t *testing.T, answer func(w http.ResponseWriter, form url.Values)) ears {
 	t.Helper()
 	e := ears{heard: make(chan hook, 1000)}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -204,7 +204,7 @@ func listen(t *testing.T, answer func(w http.ResponseWriter)) ears {
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
-		answer(w)
+		answer(w, r.PostForm)
 	}))
 	t.Cleanup(server.Close)
 	e.url = server.URL

@@ -3,6 +3,7 @@ package sandbox_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,7 +54,7 @@ func TestCallbacksArriveAfterTheRestart(t *testing.T) {
 	t.Parallel()
 	e := listen(t, nil)
 	callback := e.url + "/status/job-1/1"
-	cfg := sandbox.Config{File: journal(t), ReadShare: 1, CallbackDelay: apart}
+	cfg := sandbox.Config{File: journal(t), ReadShare: 1}
 	box := open(t, cfg)
 	create(t, box.Handler(), form("StatusCallback="+callback+"#rc=5&rp=all").Encode())
 	before := box.Ledger()
@@ -77,13 +78,13 @@ func TestCallbacksThatArrivedAreNotRepeated(t *testing.T) {
 	t.Parallel()
 	dead := make(chan struct{})
 	var calls atomic.Int32
-	e := listen(t, func(w http.ResponseWriter) {
+	e := listen(t, func(w http.ResponseWriter, _ url.Values) {
 		if calls.Add(1) > 1 {
 			<-dead // still under way when the process dies
 		}
 		w.WriteHeader(http.StatusNoContent)
 	})
-	cfg := sandbox.Config{File: journal(t), ReadShare: 1, CallbackDelay: apart}
+	cfg := sandbox.Config{File: journal(t), ReadShare: 1}
 	r := run(t, open(t, cfg))
 	t.Cleanup(func() { close(dead) })
 	r.sent("StatusCallback=" + e.url)
@@ -174,6 +175,8 @@ func TestUnreadableLineIsNamed(t *testing.T) {
 		strings.Replace(message, "2026-03-01T12", "0001-01-01T00", 1),
 		strings.Replace(message, from, "", 1), strings.Replace(message, `"step":0`, `"step":3`, 1),
 		strings.Replace(message, `"step":0`, `"step":-1`, 1), message + "\n" + message,
+		strings.Replace(message, `"step":0`, `"says":"STOP"`, 1), // without a To, to whom?
+		strings.Replace(message, `"plan"`, `"validity":60,"plan"`, 1),
 	} {
 		file := journal(t)
 		journal := good + bad + "\n" + good
@@ -212,7 +215,7 @@ func TestResetEmptiesTheJournal(t *testing.T) {
 
 func TestNothingIsAcceptedThatTheJournalMisses(t *testing.T) {
 	t.Parallel()
-	box, err := sandbox.Open(sandbox.Config{File: journal(t), CallbackDelay: time.Hour})
+	box, err := sandbox.Open(sandbox.Config{File: journal(t), CallbackDelay: time.Hour, Now: newClock().Now})
 	require.NoError(t, err)
 	r := run(t, box)
 	r.sent()

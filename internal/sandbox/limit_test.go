@@ -44,6 +44,7 @@ func TestLimitPerSender(t *testing.T) {
 	mine := usage(t, r.box.Limits().Senders, sender)
 	require.Equal(t, sandbox.Usage{
 		Sender: sender, Pool: account, Limit: 2, Used: 2, Exceeded: 1, OverLimit: 1,
+		Queue: &sandbox.Queue{MPS: 80, Backlog: 0.0375},
 	}, mine)
 	pool := usage(t, r.box.Limits().Pools, account)
 	require.Equal(t, sandbox.Unlimited, pool.Limit)

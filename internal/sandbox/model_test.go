@@ -20,11 +20,52 @@ type modelSend struct {
 	at               time.Time
 }
 
+// modelTurn is a send that its sender got out, or will.
+type modelTurn struct {
+	sender string
+	at     time.Time // of its acceptance
+	takes  time.Duration
+}
+
 // model counts by looking at everything ever sent, each time.
 type model struct {
 	sends  []modelSend
+	turns  []modelTurn
 	limits map[string]int
+	takes  map[string]time.Duration // per message
 	over   map[string]int
+}
+
+// backlog lets the sender work through everything, from the first message on.
+func (m *model) backlog(sender string, now time.Time) time.Duration {
+	var done time.Time
+	for _, turn := range m.turns {
+		if turn.sender != sender {
+			continue
+		}
+		if done.Before(turn.at) {
+			done = turn.at
+		}
+		done = done.Add(turn.takes)
+	}
+	if done.Before(now) {
+		return 0
+	}
+	return done.Sub(now)
+}
+
+// wait takes a turn for a message. It is refused where 4 hours do not suffice,
+// and takes no turn where it expires before.
+func (m *model) wait(sender string, validity time.Duration, now time.Time) (refused, expired bool) {
+	backlog, takes := m.backlog(sender, now), m.takes[sender]
+	switch {
+	case backlog+takes > 4*time.Hour:
+		return true, false
+	case backlog > validity:
+		return false, true
+	}
+	m.turns = append(m.turns, modelTurn{sender, now, takes})
+	return false, false
 }
 
 func (m *model) used(sender string, now time.Time) map[string]bool {
@@ -37,7 +78,7 @@ func (m *model) used(sender string, now time.Time) map[string]bool {
 	return customers
 }
 
-func (m *model) send(sender, customer string, now time.Time) (counted bool) {
+func (m *model) count(sender, customer string, now time.Time) (counted bool) {
 	largest := 0
 	for _, limit := range m.limits {
 		largest = max(largest, limit)
@@ -57,45 +98,83 @@ func (m *model) send(sender, customer string, now time.Time) (counted bool) {
 	return own && pool
 }
 
+// trial is a sandbox beside its model.
+type trial struct {
+	*model
+	now     *clock
+	box     *sandbox.Sandbox
+	handler http.Handler
+}
+
+func (tr *trial) setLimit(t *rapid.T, sender string) {
+	n := rapid.IntRange(0, 4).Draw(t, "limit")
+	limit, pool := sandbox.Limit(n), account
+	_, err := tr.box.PutSender(sender, sandbox.SenderPatch{Limit: &limit, Pool: &pool})
+	require.NoError(t, err)
+	tr.limits[sender] = n
+}
+
+// setRate draws seconds per message: powers of two, which leave nothing to
+// round.
+func (tr *trial) setRate(t *rapid.T, sender string) {
+	rate, seconds := sandbox.Unpaced, rapid.SampledFrom([]int{0, 1, 1024, 4096, 8192}).Draw(t, "seconds")
+	if seconds > 0 {
+		rate = 1 / sandbox.Rate(seconds)
+	}
+	_, err := tr.box.PutSender(sender, sandbox.SenderPatch{MPS: &rate})
+	require.NoError(t, err)
+	tr.takes[sender] = time.Duration(seconds) * time.Second
+}
+
+func (tr *trial) send(t *rapid.T, sender string) {
+	to := fmt.Sprintf("whatsapp:+4915100000%d", rapid.IntRange(0, 6).Draw(t, "customer"))
+	validity := rapid.SampledFrom([]int{1, 600, 4096, 36000}).Draw(t, "validity")
+	now, before := tr.now.Now(), len(tr.box.Ledger())
+	got := post(tr.handler,
+		form("From=whatsapp:+"+sender, "To="+to, fmt.Sprint("ValidityPeriod=", validity)).Encode())
+	refused, expired := tr.wait(sender, time.Duration(validity)*time.Second, now)
+	if refused {
+		require.Contains(t, got.Body.String(), "21611")
+		require.Len(t, tr.box.Ledger(), before)
+		return
+	}
+	require.Equal(t, 201, got.Code, got.Body)
+	counted := !expired && tr.count(sender, to, now)
+	require.Equal(t, counted, tr.box.Ledger()[before].Counted)
+}
+
+func (tr *trial) agree(t *rapid.T) {
+	l, now := tr.box.Limits(), tr.now.Now()
+	for _, u := range l.Senders {
+		require.Equal(t, tr.backlog(u.Sender, now).Seconds(), u.Backlog, u.Sender)
+	}
+	for _, u := range append(l.Senders, l.Pools...) {
+		require.Len(t, tr.used(u.Sender, now), u.Used, u.Sender)
+		require.Equal(t, tr.over[u.Sender], u.OverLimit, u.Sender)
+		require.Equal(t, u.OverLimit, u.Exceeded, "the replay agrees with the counters")
+	}
+}
+
 func TestLimitsAgreeWithTheModel(t *testing.T) {
 	t.Parallel()
 	senders := []string{"15550001111", "15550002222", "15550003333"}
 	rapid.Check(t, func(t *rapid.T) {
 		now := newClock()
 		box := sandbox.New(sandbox.Config{Window: time.Hour, Now: now.Now})
-		handler := box.Handler()
-		m := &model{limits: map[string]int{}, over: map[string]int{}}
-		setLimit := func(sender string, n int) {
-			limit, pool := sandbox.Limit(n), account
-			_, err := box.PutSender(sender, sandbox.SenderPatch{Limit: &limit, Pool: &pool})
-			require.NoError(t, err)
-			m.limits[sender] = n
-		}
+		tr := &trial{now: now, box: box, handler: box.Handler(), model: &model{
+			limits: map[string]int{}, takes: map[string]time.Duration{}, over: map[string]int{},
+		}}
 		for _, sender := range senders {
-			setLimit(sender, rapid.IntRange(0, 4).Draw(t, "limit"))
+			tr.setLimit(t, sender)
+			tr.setRate(t, sender)
+		}
+		one := func(do func(*rapid.T, string)) func(*rapid.T) {
+			return func(t *rapid.T) { do(t, rapid.SampledFrom(senders).Draw(t, "sender")) }
 		}
 		t.Repeat(map[string]func(*rapid.T){
-			"send": func(t *rapid.T) {
-				sender := rapid.SampledFrom(senders).Draw(t, "sender")
-				to := fmt.Sprintf("whatsapp:+4915100000%d", rapid.IntRange(0, 6).Draw(t, "customer"))
-				counted := m.send(sender, to, now.Now())
-				create(t, handler, form("From=whatsapp:+"+sender, "To="+to).Encode())
-				ledger := box.Ledger()
-				require.Equal(t, counted, ledger[len(ledger)-1].Counted)
-			},
+			"send": one(tr.send), "limit": one(tr.setLimit), "rate": one(tr.setRate), "": tr.agree,
 			"pass": func(t *rapid.T) {
 				now.Add(time.Duration(rapid.IntRange(0, 45).Draw(t, "minutes")) * time.Minute)
-			},
-			"limit": func(t *rapid.T) {
-				setLimit(rapid.SampledFrom(senders).Draw(t, "sender"), rapid.IntRange(0, 4).Draw(t, "limit"))
-			},
-			"": func(t *rapid.T) {
-				l := box.Limits()
-				for _, u := range append(l.Senders, l.Pools...) {
-					require.Len(t, m.used(u.Sender, now.Now()), u.Used, u.Sender)
-					require.Equal(t, m.over[u.Sender], u.OverLimit, u.Sender)
-					require.Equal(t, u.OverLimit, u.Exceeded, "the replay agrees with the counters")
-				}
 			},
 		})
 	})
@@ -103,10 +182,15 @@ func TestLimitsAgreeWithTheModel(t *testing.T) {
 
 // create posts a form without a network and requires it to be accepted.
 func create(t require.TestingT, handler http.Handler, body string) {
+	w := post(handler, body)
+	require.Equal(t, 201, w.Code, w.Body.String())
+}
+
+func post(handler http.Handler, body string) *httptest.ResponseRecorder {
 	req := httptest.NewRequest("POST", "/2010-04-01/Accounts/"+account+"/Messages.json", strings.NewReader(body))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.SetBasicAuth(account, token)
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, req)
-	require.Equal(t, 201, w.Code, w.Body.String())
+	return w
 }

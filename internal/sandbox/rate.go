@@ -19,6 +19,18 @@ const (
 	maxBacklog       = 4 * time.Hour
 )
 
+// rateOf reads Config.MPS.
+func rateOf(mps float64) Rate {
+	switch {
+	case mps == 0:
+		return defaultRate
+	case mps < 0:
+		return Unpaced
+	default:
+		return max(Rate(mps), slowest)
+	}
+}
+
 func (r Rate) valid() bool {
 	return r == Unpaced || r >= slowest // refuses NaN too
 }

@@ -68,7 +68,12 @@ func (m *mortal) send(t *rapid.T) {
 		body.Del("ContentSid")
 		body.Set("Body", "x"+rapid.StringN(0, 20, -1).Draw(t, "body"))
 	}
-	create(t, m.box.Handler(), body.Encode())
+	if rapid.Bool().Draw(t, "with validity") {
+		body.Set("ValidityPeriod", rapid.SampledFrom([]string{"60", "4096"}).Draw(t, "validity"))
+	}
+	if got := post(m.box.Handler(), body.Encode()); got.Code != 201 {
+		require.Regexp(t, `"code":2161[01],`, got.Body.String(), "the customer opted out, or the queue is full")
+	}
 }
 
 func (m *mortal) putSender(t *rapid.T) {
@@ -80,6 +85,10 @@ func (m *mortal) putSender(t *rapid.T) {
 	if rapid.Bool().Draw(t, "with pool") {
 		pool := rapid.SampledFrom([]string{"p", "q"}).Draw(t, "pool")
 		patch.Pool = &pool
+	}
+	if rapid.Bool().Draw(t, "with rate") {
+		rate := rapid.SampledFrom([]sandbox.Rate{sandbox.Unpaced, 0.00075, 3}).Draw(t, "rate")
+		patch.MPS = &rate
 	}
 	quality := rapid.SampledFrom([]string{"LOW", "HIGH"}).Draw(t, "quality")
 	patch.Quality = &quality
@@ -95,8 +104,16 @@ func (m *mortal) putPool(t *rapid.T) {
 
 func (m *mortal) receive(t *rapid.T) {
 	to := rapid.SampledFrom([]string{from, service}).Draw(t, "to")
-	_, err := m.box.Receive(sandbox.Inbound{From: anyone(t), To: to, Body: "hi"})
+	body := rapid.SampledFrom([]string{"hi", "STOP", "START"}).Draw(t, "body")
+	_, err := m.box.Receive(sandbox.Inbound{From: anyone(t), To: to, Body: body})
 	require.NoError(t, err)
+}
+
+func (m *mortal) customers(t *rapid.T) {
+	share := func(name string) float64 { return rapid.SampledFrom([]float64{0, 0.5, 1}).Draw(t, name) }
+	require.NoError(t, m.box.SetCustomers(sandbox.Customers{
+		Read: share("read"), Reply: share("reply"), Stop: share("stop"),
+	}))
 }
 
 func (m *mortal) fire(*rapid.T) {
@@ -142,7 +159,7 @@ func TestSandboxComesBackAsItWas(t *testing.T) {
 		defer func() { require.NoError(t, m.box.Close()) }()
 		t.Repeat(map[string]func(*rapid.T){
 			"send": m.send, "send more": m.send, "and more": m.send, "sender": m.putSender, "pool": m.putPool, "receive": m.receive,
-			"fire": m.fire, "tell": m.tell, "faults": m.misbehave,
+			"fire": m.fire, "tell": m.tell, "faults": m.misbehave, "customers": m.customers, "fire more": m.fire,
 			"pass": func(t *rapid.T) {
 				m.clock.Add(time.Duration(rapid.IntRange(0, 45).Draw(t, "minutes")) * time.Minute)
 			},
@@ -160,18 +177,19 @@ func TestSandboxComesBackAsItWas(t *testing.T) {
 
 func FuzzJournal(f *testing.F) {
 	file := filepath.Join(f.TempDir(), "journal")
-	box, err := sandbox.Open(sandbox.Config{File: file})
+	box, err := sandbox.Open(sandbox.Config{File: file, MPS: 0.1, ReplyShare: 1, StopShare: 1})
 	require.NoError(f, err)
 	require.NoError(f, box.SetFaults(sandbox.Faults{CallbackDoubled: 1}))
 	create(f, box.Handler(), form("StatusCallback=http://h/x").Encode())
 	create(f, box.Handler(), form("From=", "MessagingServiceSid="+service).Encode())
+	create(f, box.Handler(), form("ValidityPeriod=5").Encode())
 	limit := sandbox.Unlimited
 	_, err = box.PutSender(sender, sandbox.SenderPatch{Limit: &limit})
 	require.NoError(f, err)
 	require.NoError(f, box.PutPool("p", 1))
 	_, err = box.Receive(sandbox.Inbound{From: to, To: from, Body: "hi"})
 	require.NoError(f, err)
-	for range 3 {
+	for range 8 {
 		left, _ := sandbox.Fire(box)
 		for _, hook := range left {
 			sandbox.Tell(box, hook)

@@ -69,14 +69,6 @@ func (c Config) withDefaults() Config {
 	if c.DefaultLimit <= 0 {
 		c.DefaultLimit = 250
 	}
-	switch {
-	case c.MPS == 0:
-		c.MPS = float64(defaultRate)
-	case c.MPS < 0:
-		c.MPS = float64(Unpaced)
-	default:
-		c.MPS = max(c.MPS, float64(slowest))
-	}
 	if c.Concurrency == 0 {
 		c.Concurrency = 100
 	}
@@ -148,8 +140,8 @@ func (s *Sandbox) empty() {
 
 // Reset forgets messages, senders, pools, windows, opt-outs, faults, customers'
 // shares and callbacks that have not left yet, and starts the faults' sequence
-// anew. The Config stays.
-// It fails only where the journal can't be emptied, and then changes nothing.
+// anew. The Config stays. It fails only where the journal can't be emptied, and
+// then changes nothing.
 func (s *Sandbox) Reset() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

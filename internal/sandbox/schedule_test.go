@@ -18,9 +18,13 @@ func TestPlan(t *testing.T) {
 		silent bool
 	}
 	layOut := func(code int, callback string, fate callbackFate) (got []leaving) {
-		m := &message{steps: stepsTo(code, fate.read), request: request{callback: callback}}
+		m := &message{code: code, steps: stepsTo(code, fate.read), request: request{callback: callback}}
 		for _, it := range plan(m, fate, start, 10*time.Millisecond) {
-			got = append(got, leaving{it.due.Sub(start), m.steps[it.step].status, it.silent})
+			what := m.steps[it.step].status
+			if it.says != "" {
+				what = it.says
+			}
+			got = append(got, leaving{it.due.Sub(start), what, it.silent})
 		}
 		return got
 	}
@@ -31,7 +35,10 @@ func TestPlan(t *testing.T) {
 		layOut(0, "http://x", callbackFate{read: true, shuffled: true}))
 	require.Equal(t, []leaving{{110 * ms, "sent", true}, {120 * ms, "delivered", false}, {125 * ms, "delivered", false}},
 		layOut(0, "http://x", callbackFate{late: 100 * ms, lost: [maxSteps]bool{true}, doubled: [maxSteps]bool{false, true}}))
-	require.Equal(t, []leaving{{10 * ms, "undelivered", true}}, layOut(codeOverLimit, "", callbackFate{}))
+	require.Equal(t, []leaving{{10 * ms, "undelivered", true}}, layOut(codeOverLimit, "", callbackFate{reply: true}))
+	require.Equal(t, []leaving{
+		{110 * ms, "sent", false}, {120 * ms, "delivered", false}, {150 * ms, replyText, false}, {160 * ms, stopText, false},
+	}, layOut(0, "http://x", callbackFate{late: 100 * ms, reply: true, stop: true}))
 }
 
 func TestScheduleFiresInTime(t *testing.T) {
@@ -69,6 +76,25 @@ func TestScheduleFiresInTime(t *testing.T) {
 		cancel()
 		synctest.Wait()
 	})
+}
+
+func TestNobodyAnswersWhatAResetForgot(t *testing.T) {
+	t.Parallel()
+	for _, reset := range []bool{false, true} {
+		box := New(Config{})
+		auth := credentials{"AC1", "x"}
+		req := request{from: "whatsapp:+15550001111", to: "whatsapp:+4915112345678", template: true}
+		_, bad := box.accept(auth, req, callbackFate{reply: true})
+		require.Nil(t, bad)
+		due, _, _ := box.due.take(time.Now().Add(time.Hour))
+		if reset {
+			require.NoError(t, box.Reset())
+		}
+		for _, it := range due {
+			box.fire(it)
+		}
+		require.Equal(t, reset, len(box.service) == 0)
+	}
 }
 
 func TestLateMessagesKeepTheirPauses(t *testing.T) {

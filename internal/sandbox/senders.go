@@ -53,7 +53,7 @@ func (s *Sandbox) senderByID(id string) *sender {
 	snd, ok := s.senders[id]
 	if !ok {
 		snd = &sender{
-			id: id, limit: Limit(s.cfg.DefaultLimit), mps: Rate(s.cfg.MPS),
+			id: id, limit: Limit(s.cfg.DefaultLimit), mps: rateOf(s.cfg.MPS),
 			status: "ONLINE", quality: "HIGH", counted: newWindow(s.cfg.Window),
 		}
 		s.senders[id] = snd

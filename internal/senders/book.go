@@ -39,12 +39,12 @@ func (r *Registry) Senders(ctx context.Context) ([]Sender, error) {
 
 // PutSender changes a sender and registers it if it was not. A limit put here
 // holds until [FromProvider] is put. Refusals are [*delivery.FieldError];
-// [ErrUntold] comes with the sender as stored.
+// [ErrUntold] and [ErrUnannounced] come with the sender as stored.
 func (r *Registry) PutSender(ctx context.Context, token string, p Patch) (Sender, error) {
 	if err := p.check(); err != nil {
 		return Sender{}, err
 	}
-	return r.changeSender(ctx, token, func(f senderFact) (senderFact, error) { return p.apply(f), nil })
+	return r.changeSender(ctx, token, p.event(token), func(f senderFact) (senderFact, error) { return p.apply(f), nil })
 }
 
 // PauseSender stops or resumes a sender's jobs, and registers it if it was
@@ -53,20 +53,18 @@ func (r *Registry) PauseSender(ctx context.Context, token string, paused bool, r
 	if err := checkReason(reason); err != nil {
 		return Sender{}, err
 	}
-	return r.changeSender(ctx, token, func(f senderFact) (senderFact, error) {
-		f.Paused, f.Reason = paused, ""
-		if paused {
-			f.Reason = reason
-		}
+	pause := newPause(paused, reason)
+	return r.changeSender(ctx, token, pause.event(delivery.SenderAddress(token)), func(f senderFact) (senderFact, error) {
+		f.Paused, f.Reason = pause.Paused, pause.Reason
 		return f, nil
 	})
 }
 
-func (r *Registry) changeSender(ctx context.Context, token string, merge func(senderFact) (senderFact, error)) (Sender, error) {
+func (r *Registry) changeSender(ctx context.Context, token string, event delivery.Event, merge func(senderFact) (senderFact, error)) (Sender, error) {
 	if !delivery.ValidSenderToken(token) {
 		return Sender{}, refuse("sender", mustSender)
 	}
-	f, err := change(ctx, r, senderKey(token), merge)
+	f, err := change(ctx, r, senderKey(token), event, merge)
 	return r.cfg.view(token, f), err
 }
 
@@ -126,7 +124,7 @@ func (r *Registry) members(ctx context.Context) (map[string][]Sender, error) {
 
 // PutPool changes a pool and registers it if it was not. A limit put here
 // holds until [FromProvider] is put. Refusals are [*delivery.FieldError];
-// [ErrUntold] comes with the pool as stored.
+// [ErrUntold] and [ErrUnannounced] come with the pool as stored.
 func (r *Registry) PutPool(ctx context.Context, name string, p PoolPatch) (Pool, error) {
 	if !ValidPool(name) {
 		return Pool{}, refuse("pool", mustName)
@@ -138,7 +136,7 @@ func (r *Registry) PutPool(ctx context.Context, name string, p PoolPatch) (Pool,
 	if err != nil {
 		return Pool{}, err
 	}
-	f, err := change(ctx, r, poolKey(name), func(f poolFact) (poolFact, error) { return p.apply(f), nil })
+	f, err := change(ctx, r, poolKey(name), p.event(name), func(f poolFact) (poolFact, error) { return p.apply(f), nil })
 	return r.cfg.pool(name, f, members[name]), err
 }
 
@@ -148,17 +146,21 @@ type Pause struct {
 	Reason string `json:"reason,omitempty"`
 }
 
+func newPause(paused bool, reason string) Pause {
+	if !paused {
+		reason = ""
+	}
+	return Pause{Paused: paused, Reason: reason}
+}
+
 // Pause stops or resumes everything. The reason, at most 256 characters, is
 // kept while it is paused.
 func (r *Registry) Pause(ctx context.Context, paused bool, reason string) (Pause, error) {
 	if err := checkReason(reason); err != nil {
 		return Pause{}, err
 	}
-	next := Pause{Paused: paused}
-	if paused {
-		next.Reason = reason
-	}
-	return change(ctx, r, kindPause, func(Pause) (Pause, error) { return next, nil })
+	next := newPause(paused, reason)
+	return change(ctx, r, kindPause, next.event(""), func(Pause) (Pause, error) { return next, nil })
 }
 
 func checkReason(reason string) error {

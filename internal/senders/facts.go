@@ -20,6 +20,9 @@ var (
 	// as soon as the follower of the facts has told it; putting it again is
 	// harmless and tells it too.
 	ErrUntold = errors.New("stored, but the gate could not be told yet")
+	// ErrUnannounced: the change is stored and holds, but its event is not in the
+	// log. Putting it again is harmless and announces it under the same id.
+	ErrUnannounced = errors.New("stored, but its event could not be put into the log")
 	// ErrOlder: a later statement of the customer stands.
 	ErrOlder = errors.New("a later statement stands")
 	// ErrMalformed: a stored fact cannot be read. It was not applied.

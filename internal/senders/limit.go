@@ -30,16 +30,24 @@ const (
 
 var errLimit = errors.New("not a limit")
 
-// MarshalJSON writes a number, "unlimited" or "provider".
-func (l Limit) MarshalJSON() ([]byte, error) {
+// String is the number, "unlimited" or "provider".
+func (l Limit) String() string {
 	switch l {
 	case Unlimited:
-		return json.Marshal(wordUnlimited)
+		return wordUnlimited
 	case FromProvider:
-		return json.Marshal(wordProvider)
+		return wordProvider
 	default:
-		return json.Marshal(int(l))
+		return strconv.Itoa(int(l))
 	}
+}
+
+// MarshalJSON writes a number, "unlimited" or "provider".
+func (l Limit) MarshalJSON() ([]byte, error) {
+	if l == Unlimited || l == FromProvider {
+		return json.Marshal(l.String())
+	}
+	return json.Marshal(int(l))
 }
 
 // UnmarshalJSON takes an integer from 0 to [MaxLimit], "unlimited" and

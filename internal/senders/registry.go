@@ -31,6 +31,10 @@ type Config struct {
 	PoolBy       PoolBy  // default PoolByAccount; a gate filled under the other one must be rebuilt
 	Account      string  // account of senders that name none; default "default"
 	Now          func() time.Time
+	// Announce, if set, puts what was put by hand into the log, after the fact is
+	// stored and the gate told: a sender, pool or consent event whose reason says
+	// the fields as name=value. The same put repeated has the same id.
+	Announce func(ctx context.Context, event delivery.Event) error
 }
 
 func (c Config) withDefaults() Config {
@@ -73,10 +77,11 @@ const (
 	tellTimeout = 5 * time.Second
 )
 
-// change replaces the fact under key by what merge makes of it, and tells the
-// gate. merge may run several times; it starts from the zero value when there
-// is no fact yet, and its error ends the change with nothing stored.
-func change[F any](ctx context.Context, r *Registry, key string, merge func(F) (F, error)) (next F, err error) {
+// change replaces the fact under key by what merge makes of it, tells the gate
+// and announces event. merge may run several times; it starts from the zero
+// value when there is no fact yet, and its error ends the change with nothing
+// stored.
+func change[F any](ctx context.Context, r *Registry, key string, event delivery.Event, merge func(F) (F, error)) (next F, err error) {
 	for range maxTries {
 		data, rev, err := r.facts.Get(ctx, key)
 		if err != nil {
@@ -103,8 +108,9 @@ func change[F any](ctx context.Context, r *Registry, key string, merge func(F) (
 			}
 		}
 		// The change is true from here on: a crash now leaves the gate with the
-		// earlier one until the follower of the facts reaches this revision.
-		return next, r.tell(ctx, key, body, rev)
+		// earlier one until the follower of the facts reaches this revision, and
+		// the log without the event until the same is put again.
+		return next, errors.Join(r.tell(ctx, key, body, rev), r.announce(ctx, key, rev, event))
 	}
 	return next, fmt.Errorf("store %s: %w", key, ErrBusy)
 }

@@ -1,0 +1,100 @@
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/sluicehq/sluice/delivery"
+)
+
+// Canceler stops a job at the gate, so that no attempt of it begins any more.
+// It may be asked again, and then answers as before.
+//
+// Its errors are [ErrGranted], and [ErrEnded] with the status the job ended in.
+type Canceler interface {
+	Cancel(ctx context.Context, job string) (status string, err error)
+}
+
+// Why a job cannot be canceled.
+var (
+	// ErrGranted: an attempt may be on the wire or arrived.
+	ErrGranted = errors.New("the job is being sent or has been sent: it can no longer be canceled")
+	// ErrEnded: there is nothing left to cancel.
+	ErrEnded = errors.New("the job has ended")
+)
+
+// Announcer tells of an event. When Announce returns nil the event is in the
+// log and [Jobs] shows it. Telling one event twice is telling it once.
+type Announcer interface {
+	Announce(ctx context.Context, e delivery.Event) error
+}
+
+// announceTimeout bounds the announcement of a job that is already stopped.
+const announceTimeout = 10 * time.Second
+
+const canceledByHand = "canceled by hand"
+
+func (a *API) cancelJob(r *http.Request) (any, error) {
+	record, err := a.findJob(r)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case record.Status == delivery.StatusCanceled:
+		return record, nil
+	case record.Status.Ended():
+		return nil, tooLate(fmt.Errorf("%w: it is %s", ErrEnded, record.Status))
+	case record.Status == delivery.StatusQueued, record.Status == delivery.StatusSent:
+		return nil, tooLate(ErrGranted) // the provider has it, whatever a gate made anew may know
+	case record.Status == delivery.StatusHeld:
+		// Its attempt has a grant, and no dispatcher holds the job: only a
+		// person ends it, and the gate learns of that from the log.
+	default:
+		status, err := a.cfg.Canceler.Cancel(r.Context(), record.ID)
+		switch {
+		case errors.Is(err, ErrEnded) && status == string(delivery.StatusCanceled):
+			return a.findJob(r) // told, or about to be, by whoever ended it
+		case errors.Is(err, ErrEnded):
+			return nil, tooLate(fmt.Errorf("%w: it is %s", err, status))
+		case errors.Is(err, ErrGranted):
+			return nil, tooLate(ErrGranted)
+		case err != nil:
+			return nil, err
+		}
+	}
+	// The job will not be sent. A crash here leaves it flagged and looking as
+	// before: the dispatcher that next finds it in its stream ends it, with
+	// this same event, and until then the request can be repeated. A held job
+	// has no flag: the crash leaves it held.
+	if err := a.announceCanceled(r.Context(), record); err != nil {
+		return nil, err
+	}
+	return a.findJob(r)
+}
+
+// announceCanceled does not stop when the caller hangs up: the job is stopped,
+// so its end belongs in the log. The event's id is the one a dispatcher gives
+// it, and of two tellings one counts.
+func (a *API) announceCanceled(ctx context.Context, record delivery.Record) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), announceTimeout)
+	defer cancel()
+	attempt := max(1, record.Attempt)
+	err := a.cfg.Announcer.Announce(ctx, delivery.Event{
+		ID:   fmt.Sprintf("%s:%s:%d", delivery.EventCanceled, record.ID, attempt),
+		Type: delivery.EventCanceled, At: a.cfg.Now().UTC(), Job: record.ID, Attempt: attempt,
+		From: record.From, To: record.To, Status: delivery.StatusCanceled,
+		Reason: canceledByHand, Metadata: record.Metadata,
+	})
+	if err != nil {
+		a.cfg.Log.ErrorContext(ctx, "the end of a canceled job could not be told", "job", record.ID, "error", err)
+		return problem{http.StatusServiceUnavailable, "unavailable", "canceling could not be completed: repeat the request", ""}
+	}
+	return nil
+}
+
+func tooLate(err error) error {
+	return problem{http.StatusConflict, "conflict", err.Error(), ""}
+}
