@@ -49,7 +49,9 @@ func Decide(p Policy, task delivery.Task, o Outcome) Step {
 	case delivery.FaultLimit, delivery.FaultSender:
 		return rest(p, task, o)
 	case delivery.FaultOptedOut:
-		return refused(task, o, delivery.EventSuppressed)
+		step := refused(task, o, delivery.EventSuppressed)
+		step.OptOut = true
+		return step
 	case delivery.FaultRejected, delivery.FaultWindow:
 		return refused(task, o, delivery.EventFailed)
 	default: // FaultUnknown, and whatever is not known to be harmless
@@ -85,7 +87,7 @@ func unknown(p Policy, task delivery.Task, o Outcome) Step {
 // retry: nothing was taken, and nothing is wrong with the message. The next
 // POST is a new attempt.
 func retry(p Policy, task delivery.Task, o Outcome) Step {
-	if task.Attempt >= p.MaxAttempts {
+	if task.Attempt >= p.MaxAttempts && !harmless(o.Fault) {
 		step := refused(task, o, delivery.EventFailed)
 		step.Event.Reason = fmt.Sprintf("gave up after %d attempts", task.Attempt)
 		return step
@@ -94,8 +96,14 @@ func retry(p Policy, task delivery.Task, o Outcome) Step {
 		fmt.Sprintf("scheduled:%s:%d", task.Job.ID, task.Attempt+1))
 	e.Reason, e.Error = "retry", o.Fault.Described()
 	return Step{Event: &e, GiveBack: true, Settlement: delivery.Settlement{
-		Action: delivery.Schedule, At: o.End.Add(pause(p, task.Attempt, o.Fault)), Attempt: task.Attempt + 1,
+		Action: delivery.Schedule, At: inLife(task.Job, o.End.Add(pause(p, task.Attempt, o.Fault))), Attempt: task.Attempt + 1,
 	}}
+}
+
+// harmless faults say nothing about the message: nobody looked at it. They may
+// last as long as an outage does, and end with it or with the job's expiry.
+func harmless(f *delivery.Fault) bool {
+	return f.Kind == delivery.FaultThrottled || f.Kind == delivery.FaultRetry && f.Code == 0
 }
 
 // rest: the sender cannot send, whatever the job. The job waits with all

@@ -43,7 +43,7 @@ func TestDecide(t *testing.T) {
 		first, last, told want // attempt 1, attempt 3, attempt 1 with Retry-After
 	}{
 		{delivery.FaultRetry, again(time.Second, 2), ends(delivery.EventFailed, 3), again(asked, 2)},
-		{delivery.FaultThrottled, again(time.Second, 2), ends(delivery.EventFailed, 3), again(asked, 2)},
+		{delivery.FaultThrottled, again(time.Second, 2), again(4*time.Second, 4), again(asked, 2)},
 		{delivery.FaultLater, again(2*time.Minute, 2), ends(delivery.EventFailed, 3), again(asked, 2)},
 		{delivery.FaultLimit, rests(2, time.Minute), rests(4, time.Minute), rests(2, asked)},
 		{delivery.FaultSender, rests(2, time.Minute), rests(4, time.Minute), rests(2, asked)},
@@ -99,6 +99,34 @@ func TestDecideTaken(t *testing.T) {
 	require.Equal(t, delivery.Ack, step.Settlement.Action)
 	require.False(t, step.GiveBack)
 	require.Zero(t, step.Trip)
+}
+
+func TestOutagesDoNotUseUpAttempts(t *testing.T) {
+	t.Parallel()
+	task := taskOf(template("a"))
+	task.Attempt = 1000
+	for _, f := range []delivery.Fault{{Kind: delivery.FaultRetry}, {Kind: delivery.FaultThrottled, Code: 20429}} {
+		step := dispatcher.Decide(exact, task, dispatcher.Outcome{Fault: &f, End: start})
+		require.Equal(t, delivery.EventScheduled, step.Event.Type, "nobody looked at the message")
+	}
+}
+
+func TestRetryComesNoLaterThanTheExpiry(t *testing.T) {
+	t.Parallel()
+	task := taskOf(template("a"))
+	task.Attempt = 2
+	task.Job.ExpiresAt = start.Add(time.Second)
+	step := dispatcher.Decide(exact, task, dispatcher.Outcome{Fault: &delivery.Fault{Kind: delivery.FaultLater}, End: start})
+	require.Equal(t, task.Job.ExpiresAt, step.Settlement.At, "to be ended on time")
+}
+
+func TestOptOutAtTheProviderIsRecorded(t *testing.T) {
+	t.Parallel()
+	step := dispatcher.Decide(exact, taskOf(template("a")), dispatcher.Outcome{
+		Fault: &delivery.Fault{Kind: delivery.FaultOptedOut, Code: 21610}, End: start,
+	})
+	require.True(t, step.OptOut)
+	require.Equal(t, delivery.EventSuppressed, step.Event.Type)
 }
 
 func TestPausesGrowToTheLongest(t *testing.T) {

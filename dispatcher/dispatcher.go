@@ -63,8 +63,11 @@ type Config struct {
 	UnknownGrace  time.Duration // between an attempt's end and the search for evidence, default 30s
 	MaxAttempts   int           // POSTs of one job that ended in a retryable refusal, default 8
 	Probe         time.Duration // how long a broken sender rests before it is tried again, default 60s
-	Clock         func() time.Time
-	Log           *slog.Logger
+	// OptedOut, if set, records that the provider refused a message because the
+	// customer opted out of this sender (error 21610). Repeating it is harmless.
+	OptedOut func(ctx context.Context, customer, sender string, at time.Time) error
+	Clock    func() time.Time
+	Log      *slog.Logger
 }
 
 func (c Config) withDefaults() Config {

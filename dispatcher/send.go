@@ -66,6 +66,12 @@ func (d *Dispatcher) conclude(task delivery.Task, step Step, asked time.Time) St
 			return handBack("the gate did not take the sender's rest", err)
 		}
 	}
+	if step.OptOut && d.cfg.OptedOut != nil {
+		// Before the event: once the job is over, no redelivery would record it.
+		if err := d.cfg.OptedOut(ctx, task.Job.To, task.Job.Origin(), step.Event.At); err != nil {
+			return handBack("the customer's opt-out was not recorded", err)
+		}
+	}
 	told := d.tell(ctx, task, step)
 	if step.GiveBack && told.Trouble == "" {
 		// Best effort: a slot not given back is counted too long, never too

@@ -16,6 +16,7 @@ type Step struct {
 	Settlement delivery.Settlement
 	Accepts    bool          // the job's accepted event comes before, unless it is in the log
 	GiveBack   bool          // the attempt certainly reached nobody: free its slot
+	OptOut     bool          // the customer wants no messages of this sender
 	Trip       time.Duration // above 0: the sender rests this long
 	Trouble    string        // why nothing could be done, for the log line
 	Err        error
@@ -78,8 +79,16 @@ func postponed(task delivery.Task, now time.Time) Step {
 	e.Reason = "send_at"
 	return Step{
 		Event: &e, Accepts: true,
-		Settlement: delivery.Settlement{Action: delivery.Schedule, At: task.Job.SendAt, Attempt: task.Attempt},
+		Settlement: delivery.Settlement{Action: delivery.Schedule, At: inLife(task.Job, task.Job.SendAt), Attempt: task.Attempt},
 	}
+}
+
+// inLife is at, or the job's expiry if that is earlier: then it has to end.
+func inLife(job delivery.Job, at time.Time) time.Time {
+	if !job.ExpiresAt.IsZero() && job.ExpiresAt.Before(at) {
+		return job.ExpiresAt
+	}
+	return at
 }
 
 // conflict refuses a message that bears the id of a job with other content.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/sluicehq/sluice/internal/dashboard"
 	"github.com/sluicehq/sluice/internal/jobstream"
 	"github.com/sluicehq/sluice/internal/messaging"
+	"github.com/sluicehq/sluice/internal/senders"
 	"github.com/sluicehq/sluice/internal/tracker"
 	"github.com/sluicehq/sluice/producer"
 )
@@ -45,6 +47,9 @@ func dispatcherRole(_ context.Context, s *system) (*role, error) {
 	d := dispatcher.New(s.gate, s.log, client, s.evidence(), s.metrics, dispatcher.Config{
 		Account: cfg.account(), PoolPerSender: perSender, StatusURL: strings.TrimRight(public, "/") + "/twilio/status",
 		SendTimeout: cfg.SendTimeout, AckWait: cfg.AckWait, UnknownGrace: cfg.UnknownGrace, Log: s.logger,
+		OptedOut: func(ctx context.Context, customer, sender string, at time.Time) error {
+			return consents{s.registry}.Record(ctx, customer, sender, true, "provider", at)
+		},
 	})
 	var full atomic.Bool
 	worker := jobstream.NewWorker(s.engines.js, s.log, d, jobstream.WorkerConfig{
@@ -56,7 +61,7 @@ func dispatcherRole(_ context.Context, s *system) (*role, error) {
 	})
 	return &role{
 		name: "dispatcher", lines: map[string]string{}, ready: s.open,
-		workers: []task{worker.Run, releaser.Run, s.watchRoom(&full), closing(client)},
+		workers: []task{worker.Run, releaser.Run, dispatcher.NewRecount(s.gate, releaser).Run, s.watchRoom(&full), closing(client)},
 	}, nil
 }
 
@@ -137,10 +142,14 @@ func trackerRole(_ context.Context, s *system) (*role, error) {
 // the one who put it died before telling.
 func (s *system) followFacts(ctx context.Context) error {
 	return s.facts.Follow(ctx, func(ctx context.Context, key string, data []byte, rev uint64) error {
-		if err := s.registry.Restore(ctx, key, data, rev); err != nil {
-			s.logger.WarnContext(ctx, "a stored policy could not be applied", "key", key, "error", err)
-		}
-		return nil
+		return poll(ctx, func(ctx context.Context) error {
+			err := s.registry.Restore(ctx, key, data, rev)
+			if errors.Is(err, senders.ErrMalformed) {
+				s.logger.ErrorContext(ctx, "a stored policy cannot be read: put it again", "key", key, "error", err)
+				return nil
+			}
+			return err
+		})
 	}, func() {})
 }
 

@@ -64,7 +64,7 @@ func newSystem(ctx context.Context, cfg Config, logger *slog.Logger) (*system, e
 	}
 	s.registry = senders.New(factStore{s.facts}, s.gate, senders.Config{
 		DefaultLimit: senders.Limit(cfg.DefaultLimit), DefaultMPS: cfg.DefaultMPS,
-		PoolBy: senders.PoolBy(cfg.PoolBy), Account: cfg.account(),
+		PoolBy: senders.PoolBy(cfg.PoolBy), Account: cfg.account(), Announce: eventLog{s.log}.Append,
 	})
 	return s, nil
 }

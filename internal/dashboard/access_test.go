@@ -38,7 +38,7 @@ func TestWithoutAKnownKeyNothingIsAnswered(t *testing.T) {
 	w := newWorld(t, "read:look")
 	for _, authorization := range []string{"", "look", "Basic look", "Bearer", "Bearer ", "Bearer loo", "Bearer look2", "Bearer read:look"} {
 		for _, path := range []string{
-			"/v1/jobs", "/v1/jobs/a", "/v1/stats", "/v1/backlog", "/v1/limits", "/v1/limits/a", "/v1/senders",
+			"/v1/jobs", "/v1/jobs/a", "/v1/events", "/v1/stats", "/v1/backlog", "/v1/limits", "/v1/limits/a", "/v1/senders",
 			"/v1/senders/" + sender, "/v1/pools", "/v1/pools/a", "/v1/consents/x",
 		} {
 			r := w.do("GET", path, "", "Authorization", authorization)
@@ -48,6 +48,7 @@ func TestWithoutAKnownKeyNothingIsAnswered(t *testing.T) {
 	}
 	require.Equal(t, http.StatusOK, w.do("GET", "/v1/jobs", "", "Authorization", "bearer look").status, "the scheme has no case")
 	require.Equal(t, http.StatusOK, w.do("GET", "/", "").status)
+	require.Equal(t, http.StatusOK, w.do("GET", "/openapi.yaml", "").status)
 }
 
 func TestEveryChangeNeedsOperate(t *testing.T) {
@@ -56,6 +57,7 @@ func TestEveryChangeNeedsOperate(t *testing.T) {
 	for _, request := range []string{
 		"PUT /v1/senders/" + sender, "POST /v1/senders/" + sender + "/pause", "POST /v1/senders/" + sender + "/resume",
 		"PUT /v1/pools/a", "PUT /v1/consents/" + customer, "POST /v1/pause", "POST /v1/resume",
+		"POST /v1/jobs/a/cancel",
 	} {
 		method, path, _ := strings.Cut(request, " ")
 		w.refused(w.do(method, path, "{}", "Authorization", "Bearer app"), 403, "forbidden", "")

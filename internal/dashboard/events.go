@@ -134,9 +134,13 @@ func (h *hub) place(ctx context.Context, sub subscription) (uint64, error) {
 	select {
 	case <-h.ready:
 	case <-h.ended:
-		return 0, errClosed
 	case <-ctx.Done():
 		return 0, ctx.Err()
+	}
+	select {
+	case <-h.ended: // whether or not it was ready before
+		return 0, errClosed
+	default:
 	}
 	if !sub.resume {
 		return h.tail.end(), nil

@@ -36,30 +36,61 @@ var noon = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 // world is an API on a real server over the real registry, with the other
 // projections in memory.
 type world struct {
-	t      *testing.T
+	t      testing.TB
+	api    *dashboard.API
 	server *httptest.Server
 	jobs   *jobs
 	limits limits
 	facts  *facts
 	gate   *gate
+	log    *memoryLog
+	stop   func() // ends the API's Run and waits for it
 }
 
-func newWorld(t *testing.T, keys string) *world {
+// newWorld starts a world; each change adjusts its settings before.
+func newWorld(t testing.TB, keys string, changes ...func(*dashboard.Config)) *world {
 	t.Helper()
 	parsed, err := dashboard.ParseKeys(keys)
 	require.NoError(t, err)
-	w := &world{t: t, jobs: &jobs{}, limits: limits{}, facts: &facts{stored: map[string]senders.Fact{}}, gate: &gate{}}
-	api := dashboard.New(dashboard.Config{
+	w := &world{
+		t: t, jobs: &jobs{}, limits: limits{}, facts: &facts{stored: map[string]senders.Fact{}},
+		gate: &gate{canceled: map[string]string{}}, log: newMemoryLog(),
+	}
+	cfg := dashboard.Config{
 		Jobs: w.jobs, Stats: w.jobs, Limits: w.limits, Keys: parsed,
 		Backlog:  backlog{dashboard.Load{Ready: 1, Parked: 2, Scheduled: 3, Inflight: 4}},
 		Registry: senders.New(w.facts, w.gate, senders.Config{Now: func() time.Time { return noon }}),
+		Canceler: w.gate, Announcer: w.jobs, Events: w.log, Now: func() time.Time { return noon },
 		Submit: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusAccepted)
+			_, _ = io.WriteString(w, `{"id":"a","status":"accepted"}`)
 		}),
-	})
-	w.server = httptest.NewServer(api.Handler())
+	}
+	for _, change := range changes {
+		change(&cfg)
+	}
+	w.api = dashboard.New(cfg)
+	w.server = httptest.NewUnstartedServer(w.api.Handler())
+	w.server.Config.ReadTimeout = readTimeout
+	w.server.Start()
 	t.Cleanup(w.server.Close)
+	w.run()
 	return w
+}
+
+// readTimeout is how long the server lets a request arrive. Streams outlive it.
+const readTimeout = 200 * time.Millisecond
+
+func (w *world) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- w.api.Run(ctx) }()
+	w.stop = sync.OnceFunc(func() {
+		cancel()
+		require.NoError(w.t, <-ended)
+	})
+	w.t.Cleanup(w.stop)
 }
 
 // reply is what the server said.
@@ -104,6 +135,8 @@ func (w *world) refused(r reply, status int, code, field string) {
 type jobs struct {
 	records []delivery.Record
 	fail    error
+	mute    bool // announcements fail
+	told    []delivery.Event
 }
 
 func (j *jobs) Get(_ context.Context, id string) (delivery.Record, bool, error) {
@@ -133,12 +166,40 @@ func (j *jobs) List(_ context.Context, q dashboard.Query) (dashboard.Page, error
 	return page, j.fail
 }
 
-func (j *jobs) Counts(context.Context) (map[delivery.Status]int64, error) {
-	counts := map[delivery.Status]int64{}
-	for _, r := range j.records {
-		counts[r.Status]++
+func (j *jobs) Tally(_ context.Context, r dashboard.Range) (dashboard.Tally, error) {
+	t := dashboard.Tally{States: map[delivery.Status]int64{}}
+	for _, job := range j.records {
+		if (r.From == "" || r.From == job.From) && !job.CreatedAt.Before(r.Since) &&
+			(r.Until.IsZero() || job.CreatedAt.Before(r.Until)) {
+			t.States[job.Status]++
+			if job.Error != nil {
+				t.Errors = map[int]int64{job.Error.Code: t.Errors[job.Error.Code] + 1}
+			}
+		}
 	}
-	return counts, j.fail
+	return t, j.fail
+}
+
+func (j *jobs) Series(ctx context.Context, from string, bounds []time.Time) (series []map[delivery.Status]int64, err error) {
+	for i := range bounds[1:] {
+		t, err := j.Tally(ctx, dashboard.Range{From: from, Since: bounds[i], Until: bounds[i+1]})
+		if err != nil {
+			return nil, err
+		}
+		series = append(series, t.States)
+	}
+	return series, nil
+}
+
+func (j *jobs) Announce(_ context.Context, e delivery.Event) error {
+	if j.mute {
+		return errDown
+	}
+	j.told = append(j.told, e)
+	for i, r := range j.records {
+		j.records[i] = r.Apply(e)
+	}
+	return nil
 }
 
 type limits map[string]ratelimit.PoolLimits
@@ -198,6 +259,21 @@ type gate struct {
 	pool   ratelimit.PoolPolicy
 	choice ratelimit.Choice
 	paused bool
+
+	canceled map[string]string // what each job's cancellation says: "" or how it ended, or "granted"
+	asked    []string
+}
+
+func (g *gate) Cancel(_ context.Context, job string) (string, error) {
+	g.asked = append(g.asked, job)
+	switch status := g.canceled[job]; status {
+	case "":
+		return "", g.told()
+	case "granted":
+		return "", dashboard.ErrGranted
+	default:
+		return status, dashboard.ErrEnded
+	}
 }
 
 func (g *gate) told() error {

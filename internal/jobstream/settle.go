@@ -2,6 +2,7 @@ package jobstream
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -82,7 +83,7 @@ func (l *lane) park(ctx context.Context, task delivery.Task, s delivery.Settleme
 		return err
 	}
 	out.Subject = parkedSubject(task.Job.Sender(), task.Job.Priority)
-	out.Header.Set(nats.MsgIdHdr, "p:"+task.Ref)
+	out.Header.Set(nats.MsgIdHdr, moveID("p", task, s))
 	_, err = publish(ctx, l.w.js, out)
 	return err
 }
@@ -101,7 +102,7 @@ func (l *lane) schedule(ctx context.Context, task delivery.Task, s delivery.Sett
 	}
 	token := strings.ReplaceAll(task.Ref, ":", "-") + "-" + strconv.FormatInt(task.Published.UnixNano(), 36)
 	out.Subject = schedulesPrefix + token
-	out.Header.Set(nats.MsgIdHdr, "s:"+task.Ref)
+	out.Header.Set(nats.MsgIdHdr, moveID("s", task, s))
 	return l.publishAt(ctx, out, task, s.At)
 }
 
@@ -113,7 +114,7 @@ func (l *lane) expire(ctx context.Context, task delivery.Task, s delivery.Settle
 		return err
 	}
 	out.Subject = expirySubject(task.Job.ID)
-	out.Header.Set(nats.MsgIdHdr, "x:"+task.Ref)
+	out.Header.Set(nats.MsgIdHdr, moveID("x", task, s))
 	return l.publishAt(ctx, out, task, task.Job.ExpiresAt)
 }
 
@@ -122,6 +123,12 @@ func (l *lane) publishAt(ctx context.Context, out *nats.Msg, task delivery.Task,
 	out.Header.Set(headerScheduleTarget, dueSubject(task.Job.Priority, task.Job.Sender()))
 	_, err := publish(ctx, l.w.js, out)
 	return err
+}
+
+// moveID names a move by the message moved and the attempt it is moved for,
+// never by the job, which may be moved again within the dedupe window.
+func moveID(kind string, task delivery.Task, s delivery.Settlement) string {
+	return fmt.Sprintf("%s:%s:%d", kind, task.Ref, s.Attempt)
 }
 
 // onward is the task as its next delivery will have it.

@@ -45,18 +45,18 @@ type Config struct {
 	InboundToken   string // what such a message is signed with
 
 	CallbackDelay time.Duration // pause between two statuses of a message, default 50ms
-	ReadShare     float64       // share of delivered messages that are read, default 0.3, negative: none
-	ReplyShare    float64       // share of delivered messages that the customer answers, default none
-	StopShare     float64       // share of delivered messages that the customer answers with STOP, default none
+	ReadShare     float64       // Customers.Read until it is set, default 0.3, negative: none
+	ReplyShare    float64       // Customers.Reply until it is set, default none
+	StopShare     float64       // Customers.Stop until it is set, default none
 	Workers       int           // callbacks under way at once, default 32
 
 	// File is the journal that Open continues, such as sandbox.ndjson in the
 	// data folder; empty: memory only. New has no use for it.
 	File string
 
-	Seed uint64           // of the faults: the n-th message meets the same fate in every run
+	Seed uint64           // of the faults and the customers: the n-th message meets the same fate in every run
 	Log  *slog.Logger     // default: none
-	Now  func() time.Time // clock of ledger and windows, default time.Now; pauses run on the real one
+	Now  func() time.Time // clock of ledger, windows and queues, default time.Now; pauses run on the real one
 }
 
 func (c Config) withDefaults() Config {
