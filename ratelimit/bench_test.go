@@ -53,6 +53,18 @@ func BenchmarkAdmit(b *testing.B) {
 	}
 }
 
+// BenchmarkAdmitEmbedded asks on miniredis with 1,000 customers in the window.
+func BenchmarkAdmitEmbedded(b *testing.B) {
+	g := onMini(b, ratelimit.Options{DefaultLimit: ratelimit.Unlimited, DefaultMPS: 1e6})
+	for i := range 1000 {
+		g.goes(b, job(fmt.Sprint("before ", i), "15550001111", customer(i)))
+	}
+	for i := 0; b.Loop(); i++ {
+		g.goes(b, job(fmt.Sprint(i), "15550001111", customer(i%1000)))
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "admissions/s")
+}
+
 // BenchmarkMemory reports what one customer in a sender's and a pool's window
 // costs, and one job that has ended well.
 func BenchmarkMemory(b *testing.B) {

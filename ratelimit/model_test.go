@@ -211,8 +211,8 @@ func (m *model) full(window string, limit int) (full bool, back time.Time) {
 }
 
 // decide is the whole decision but for the rate. It changes what the gate
-// changes, and expects the grant to say at which moment to send.
-func (m *model) decide(t *task, reserving bool, grant time.Time) ratelimit.Verdict {
+// changes; the moment to send is the gate's.
+func (m *model) decide(t *task, reserving bool, sendAt time.Time) ratelimit.Verdict {
 	wrote, ok := m.wrote[[2]string{t.Sender, t.Customer}]
 	inWindow := ok && m.now.Before(wrote.Add(m.service))
 	if !inWindow && !t.Template {
@@ -245,7 +245,7 @@ func (m *model) decide(t *task, reserving bool, grant time.Time) ratelimit.Verdi
 	if reserving && t.state == "reserved" && !place && t.pool == pool && t.counts != inWindow {
 		return t.verdict
 	}
-	m.go_(t, pool, reserving, inWindow, grant)
+	m.grant(t, pool, reserving, inWindow, sendAt)
 	return t.verdict
 }
 
@@ -288,7 +288,8 @@ func (m *model) place(t *task, pool string, reserving bool) (reason string, at t
 	return reason, at, needs
 }
 
-func (m *model) go_(t *task, pool string, reserving, inWindow bool, at time.Time) {
+// grant takes the place and gives the verdict.
+func (m *model) grant(t *task, pool string, reserving, inWindow bool, at time.Time) {
 	reserved := t.state == "reserved"
 	if reserved && inWindow && t.pool == pool {
 		m.giveBack(t)

@@ -146,6 +146,21 @@ func TestIntentOwnsTheID(t *testing.T) {
 	})
 }
 
+// Whatever order attempts are told in, the latest one is known.
+func TestIntentsOutOfOrder(t *testing.T) {
+	t.Parallel()
+	onEach(t, ratelimit.Options{}, func(t *testing.T, b *bench) {
+		first := job("j", sender, "+1")
+		third := next(next(first))
+		b.apply(t, intent(third, startAt, true), intent(first, startAt, true))
+		v := b.admit(t, next(first))
+		require.Equal(t, ratelimit.OutcomePrior, v.Outcome)
+		require.True(t, v.Settled)
+		b.apply(t, ratelimit.Change{Kind: ratelimit.Ended, Job: "j", Attempt: 1, At: startAt, Status: "failed"})
+		require.Equal(t, time.Duration(-1), b.ttl(t, "j"), "the third attempt lives")
+	})
+}
+
 func TestIntentTakesTheReservationOver(t *testing.T) {
 	t.Parallel()
 	onEach(t, ratelimit.Options{}, func(t *testing.T, b *bench) {

@@ -33,8 +33,13 @@ func TestPlaceComesBackAfterWindowAndMargin(t *testing.T) {
 		b.clock.advance(back.Sub(b.clock.Now()) - time.Microsecond)
 		b.parks(t, job("c", sender, "+3"), ratelimit.ReasonSenderLimit)
 		b.clock.advance(time.Microsecond)
-		b.goes(t, job("c", sender, "+3"))
-		b.parks(t, job("d", sender, "+4"), ratelimit.ReasonSenderLimit)
+		b.sets(t, ratelimit.SenderPolicy{Limit: limit(1)})
+		again := job("a again", sender, "+1")
+		again.Priority = ratelimit.High
+		require.Equal(t, ratelimit.ReasonSenderLimit, b.reserve(t, again).Reason, "its own place is gone at the same moment")
+		b.sets(t, ratelimit.SenderPolicy{})
+		b.reserve(t, job("c", sender, "+3"))
+		require.Equal(t, ratelimit.ReasonSenderLimit, b.reserve(t, job("d", sender, "+4")).Reason)
 	})
 }
 

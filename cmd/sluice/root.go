@@ -70,7 +70,8 @@ status callbacks back to the job. It never exceeds a messaging limit, never
 loses a job and never sends one twice.`,
 		Example: `  sluice demo                       see it work, with nothing installed
   sluice up                         everything in one process
-  sluice send --from whatsapp:+15550001111 --to whatsapp:+15552223333 --body Hi`,
+  sluice send --from +15550001111 --to +15552223333 --content-sid HX… --var 1=Ana`,
+		Version:       currentVersion(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,

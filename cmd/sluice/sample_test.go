@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -22,9 +23,9 @@ func TestSampleSettingsFile(t *testing.T) {
 		require.Equal(t, 1, strings.Count(string(text), line), "docs/sluice.yaml lacks %q", line)
 	}
 
-	uncommented := strings.ReplaceAll(string(text), "\n#", "\n")
+	uncommented := regexp.MustCompile(`(?m)^#([a-z])`).ReplaceAll(text, []byte("$1"))
 	path := filepath.Join(t.TempDir(), "sluice.yaml")
-	require.NoError(t, os.WriteFile(path, []byte(uncommented), 0o600))
+	require.NoError(t, os.WriteFile(path, uncommented, 0o600))
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	addFlags(flags)
 	require.NoError(t, flags.Set("config", path))

@@ -46,49 +46,45 @@ func TestBadSettings(t *testing.T) {
 		code  int
 		names string
 	}{
-		"unknown flag":              {args: []string{"up", "--no-such-flag"}, code: 2, names: "no-such-flag"},
-		"unknown command":           {args: []string{"upp"}, code: 2, names: "upp"},
-		"argument to up":            {args: []string{"up", "now"}, code: 2, names: "now"},
-		"bad duration in a flag":    {args: []string{"up", "--window", "1 day"}, code: 2, names: "--window"},
-		"bad duration":              {set: []string{"SLUICE_WINDOW", "1d"}, code: 1, names: "SLUICE_WINDOW"},
-		"no duration":               {set: []string{"SLUICE_RETENTION", "0s"}, code: 1, names: "SLUICE_RETENTION"},
-		"bad number":                {set: []string{"SLUICE_CONCURRENCY", "many"}, code: 1, names: "SLUICE_CONCURRENCY"},
-		"no slots":                  {set: []string{"SLUICE_CONCURRENCY", "0"}, code: 1, names: "SLUICE_CONCURRENCY"},
-		"not a rate":                {set: []string{"SLUICE_DEFAULT_MPS", "NaN"}, code: 1, names: "SLUICE_DEFAULT_MPS"},
-		"unknown word":              {set: []string{"SLUICE_FSYNC", "sometimes"}, code: 1, names: "SLUICE_FSYNC"},
-		"unknown pool":              {set: []string{"SLUICE_POOL_BY", "country"}, code: 1, names: "SLUICE_POOL_BY"},
-		"unknown level":             {set: []string{"SLUICE_LOG_LEVEL", "loud"}, code: 1, names: "SLUICE_LOG_LEVEL"},
-		"unknown key in the file":   {file: "windows: 5s\n", code: 1, names: "windows"},
-		"bad value in the file":     {file: "ack_wait: soon\n", code: 1, names: "ack_wait"},
-		"no YAML":                   {file: "window: [5s\n", code: 1, names: "sluice.yaml"},
-		"no file":                   {args: []string{"up", "--config", "/nowhere/sluice.yaml"}, code: 1, names: "/nowhere/sluice.yaml"},
-		"API beyond loopback":       {set: []string{"SLUICE_API_ADDR", "0.0.0.0:0"}, code: 1, names: "SLUICE_API_KEYS"},
-		"NATS beyond loopback":      {set: []string{"SLUICE_NATS_ADDR", "0.0.0.0:0"}, code: 1, names: "SLUICE_NATS_TOKEN"},
-		"bad scope":                 {set: []string{"SLUICE_API_KEYS", "admin:secret"}, code: 1, names: "SLUICE_API_KEYS"},
-		"ack wait too short":        {set: []string{"SLUICE_ACK_WAIT", "1500ms"}, code: 1, names: "SLUICE_ACK_WAIT"},
-		"drain too short":           {set: []string{"SLUICE_DRAIN_TIMEOUT", "500ms"}, code: 1, names: "SLUICE_DRAIN_TIMEOUT"},
-		"NATS without Redis":        {set: engines[:2], code: 1, names: "SLUICE_REDIS_URL"},
-		"dispatcher by itself":      {args: []string{"dispatcher"}, code: 1, names: "SLUICE_NATS_URL"},
-		"callbacks without NATS":    {args: []string{"callbacks"}, set: engines[2:], code: 1, names: "SLUICE_NATS_URL"},
-		"api without Redis":         {args: []string{"api"}, set: engines[:2], code: 1, names: "SLUICE_REDIS_URL"},
-		"tracker by itself":         {args: []string{"tracker"}, code: 1, names: "SLUICE_NATS_URL"},
-		"account without token":     {set: live[:2], code: 1, names: "TWILIO_AUTH_TOKEN"},
-		"account without URL":       {set: live, code: 1, names: "SLUICE_PUBLIC_URL"},
-		"half an API key":           {set: []string{"TWILIO_API_KEY", "SK1"}, code: 1, names: "TWILIO_API_SECRET"},
-		"public URL without host":   {set: []string{"SLUICE_PUBLIC_URL", "hooks.example.com"}, code: 1, names: "SLUICE_PUBLIC_URL"},
-		"public URL, bad host":      {set: []string{"SLUICE_PUBLIC_URL", "https://my_host.example.com"}, code: 1, names: "SLUICE_PUBLIC_URL"},
-		"messages URL":              {set: []string{"SLUICE_MESSAGES_URL", "ftp://example.com"}, code: 1, names: "SLUICE_MESSAGES_URL"},
-		"address without port":      {set: []string{"SLUICE_CALLBACKS_ADDR", "localhost"}, code: 1, names: "SLUICE_CALLBACKS_ADDR"},
-		"secret twice":              {set: []string{"SLUICE_API_KEYS", "a", "SLUICE_API_KEYS_FILE", "/nowhere"}, code: 1, names: "SLUICE_API_KEYS_FILE"},
-		"secret's file missing":     {set: []string{"TWILIO_AUTH_TOKEN_FILE", "/nowhere"}, code: 1, names: "TWILIO_AUTH_TOKEN_FILE"},
-		"data folder is a file":     {set: []string{"SLUICE_DATA", "/dev/null"}, code: 1, names: "/dev/null"},
-		"Redis URL of another kind": {args: []string{"api"}, set: []string{"SLUICE_REDIS_URL", "http://127.0.0.1"}, code: 1, names: "SLUICE_REDIS_URL"},
+		"unknown flag":            {args: []string{"up", "--no-such-flag"}, code: 2, names: "no-such-flag"},
+		"unknown command":         {args: []string{"upp"}, code: 2, names: "upp"},
+		"argument to up":          {args: []string{"up", "now"}, code: 2, names: "now"},
+		"bad duration in a flag":  {args: []string{"up", "--window", "1 day"}, code: 2, names: "--window"},
+		"bad duration":            {set: []string{"SLUICE_WINDOW", "1d"}, code: 1, names: "SLUICE_WINDOW"},
+		"no duration":             {set: []string{"SLUICE_RETENTION", "0s"}, code: 1, names: "SLUICE_RETENTION"},
+		"bad number":              {set: []string{"SLUICE_CONCURRENCY", "many"}, code: 1, names: "SLUICE_CONCURRENCY"},
+		"no slots":                {set: []string{"SLUICE_CONCURRENCY", "0"}, code: 1, names: "SLUICE_CONCURRENCY"},
+		"not a rate":              {set: []string{"SLUICE_DEFAULT_MPS", "NaN"}, code: 1, names: "SLUICE_DEFAULT_MPS"},
+		"unknown word":            {set: []string{"SLUICE_FSYNC", "sometimes"}, code: 1, names: "SLUICE_FSYNC"},
+		"unknown pool":            {set: []string{"SLUICE_POOL_BY", "country"}, code: 1, names: "SLUICE_POOL_BY"},
+		"unknown level":           {set: []string{"SLUICE_LOG_LEVEL", "loud"}, code: 1, names: "SLUICE_LOG_LEVEL"},
+		"unknown key in the file": {file: "windows: 5s\n", code: 1, names: "windows"},
+		"bad value in the file":   {file: "ack_wait: soon\n", code: 1, names: "ack_wait"},
+		"no YAML":                 {file: "window: [5s\n", code: 1, names: "sluice.yaml"},
+		"no file":                 {args: []string{"up", "--config", "/nowhere/sluice.yaml"}, code: 1, names: "/nowhere/sluice.yaml"},
+		"API beyond loopback":     {set: []string{"SLUICE_API_ADDR", "0.0.0.0:0"}, code: 1, names: "SLUICE_API_KEYS"},
+		"NATS beyond loopback":    {set: []string{"SLUICE_NATS_ADDR", "0.0.0.0:0"}, code: 1, names: "SLUICE_NATS_TOKEN"},
+		"bad scope":               {set: []string{"SLUICE_API_KEYS", "admin:secret"}, code: 1, names: "SLUICE_API_KEYS"},
+		"ack wait too short":      {set: []string{"SLUICE_ACK_WAIT", "1500ms"}, code: 1, names: "SLUICE_ACK_WAIT"},
+		"drain too short":         {set: []string{"SLUICE_DRAIN_TIMEOUT", "500ms"}, code: 1, names: "SLUICE_DRAIN_TIMEOUT"},
+		"NATS without Redis":      {set: engines[:2], code: 1, names: "SLUICE_REDIS_URL"},
+		"dispatcher by itself":    {args: []string{"dispatcher"}, code: 1, names: "SLUICE_NATS_URL"},
+		"callbacks without NATS":  {args: []string{"callbacks"}, set: engines[2:], code: 1, names: "SLUICE_NATS_URL"},
+		"api without Redis":       {args: []string{"api"}, set: engines[:2], code: 1, names: "SLUICE_REDIS_URL"},
+		"tracker by itself":       {args: []string{"tracker"}, code: 1, names: "SLUICE_NATS_URL"},
+		"account without token":   {set: live[:2], code: 1, names: "TWILIO_AUTH_TOKEN"},
+		"account without URL":     {set: live, code: 1, names: "SLUICE_PUBLIC_URL"},
+		"half an API key":         {set: []string{"TWILIO_API_KEY", "SK1"}, code: 1, names: "TWILIO_API_SECRET"},
+		"public URL without host": {set: []string{"SLUICE_PUBLIC_URL", "hooks.example.com"}, code: 1, names: "SLUICE_PUBLIC_URL"},
+		"public URL, bad host":    {set: []string{"SLUICE_PUBLIC_URL", "https://my_host.example.com"}, code: 1, names: "SLUICE_PUBLIC_URL"},
+		"messages URL":            {set: []string{"SLUICE_MESSAGES_URL", "ftp://example.com"}, code: 1, names: "SLUICE_MESSAGES_URL"},
+		"address without port":    {set: []string{"SLUICE_CALLBACKS_ADDR", "localhost"}, code: 1, names: "SLUICE_CALLBACKS_ADDR"},
+		"secret twice":            {set: []string{"SLUICE_API_KEYS", "a", "SLUICE_API_KEYS_FILE", "/nowhere"}, code: 1, names: "SLUICE_API_KEYS_FILE"},
+		"secret's file missing":   {set: []string{"TWILIO_AUTH_TOKEN_FILE", "/nowhere"}, code: 1, names: "TWILIO_AUTH_TOKEN_FILE"},
+		"data folder is a file":   {set: []string{"SLUICE_DATA", "/dev/null"}, code: 1, names: "/dev/null"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			settings := quick(t).with(tc.set...)
-			if name == "Redis URL of another kind" {
-				settings["SLUICE_NATS_URL"] = startNATS(t)
-			}
 			args := tc.args
 			if args == nil {
 				args = []string{"up"}
@@ -99,6 +95,12 @@ func TestBadSettings(t *testing.T) {
 			requireComplaint(t, run(t, settings, args...), tc.code, tc.names)
 		})
 	}
+}
+
+func TestRedisOfAnotherKind(t *testing.T) {
+	t.Parallel()
+	settings := quick(t).with("SLUICE_NATS_URL", startNATS(t), "SLUICE_REDIS_URL", "http://127.0.0.1")
+	requireComplaint(t, run(t, settings, "api"), 1, "SLUICE_REDIS_URL")
 }
 
 // TestSecretsAreNotTold looks for them where complaints are made.

@@ -168,13 +168,9 @@ func (a *API) serveStream(w http.ResponseWriter, r *http.Request, filter eventFi
 	if r.Method == http.MethodHead {
 		return
 	}
-	rc := http.NewResponseController(w)
-	// The server bounds how long a request may take to arrive, and would take
-	// the silence of a client that only listens for such a one.
-	_ = rc.SetReadDeadline(time.Time{})
 	beat := time.NewTicker(a.hub.cfg.Heartbeat)
 	defer beat.Stop()
-	s := &stream{hub: a.hub, w: w, rc: rc, filter: filter, next: next, beat: beat}
+	s := &stream{hub: a.hub, w: w, rc: http.NewResponseController(w), filter: filter, next: next, beat: beat}
 	if err := s.run(r.Context()); err != nil && r.Context().Err() == nil {
 		// The client has all before next and comes back with the last id.
 		a.cfg.Log.InfoContext(r.Context(), "an event stream ended", "next", s.next, "reason", err)

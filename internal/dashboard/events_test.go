@@ -111,9 +111,9 @@ func TestStreamsThatCannotBeMeantAreRefused(t *testing.T) {
 
 func TestASilentStreamIsKeptOpen(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "", func(c *dashboard.Config) { c.Streams.Heartbeat = readTimeout / 10 })
+	w := newWorld(t, "", func(c *dashboard.Config) { c.Streams.Heartbeat = readTimeout / 20 })
 	f := w.follow("?type=read")
-	for beats := 0; beats < 20; { // twice as long as a request may take to arrive
+	for beats := 0; beats < 30; { // for longer than a request may take to arrive
 		w.log.happen(1) // which does not pass
 		m, ok := f.block()
 		require.True(t, ok)

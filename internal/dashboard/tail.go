@@ -109,10 +109,10 @@ func (t *tail) end() uint64 {
 func (t *tail) near(seq uint64) bool {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if t.count < len(t.ring)/2 {
-		return seq >= t.from
+	if far := t.count - len(t.ring)/2 - 1; far >= 0 {
+		return seq > t.at(far).seq
 	}
-	return seq >= t.at(t.count-len(t.ring)/2).seq
+	return seq >= t.from
 }
 
 // at is the n-th frame ever added, which must still be held.

@@ -72,7 +72,7 @@ func newWorld(t testing.TB, keys string, changes ...func(*dashboard.Config)) *wo
 	}
 	w.api = dashboard.New(cfg)
 	w.server = httptest.NewUnstartedServer(w.api.Handler())
-	w.server.Config.ReadTimeout = readTimeout
+	w.server.Config.ReadTimeout, w.server.Config.IdleTimeout = readTimeout, time.Minute
 	w.server.Start()
 	t.Cleanup(w.server.Close)
 	w.run()
@@ -80,7 +80,7 @@ func newWorld(t testing.TB, keys string, changes ...func(*dashboard.Config)) *wo
 }
 
 // readTimeout is how long the server lets a request arrive. Streams outlive it.
-const readTimeout = 200 * time.Millisecond
+const readTimeout = 500 * time.Millisecond
 
 func (w *world) run() {
 	ctx, cancel := context.WithCancel(context.Background())

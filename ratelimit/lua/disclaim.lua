@@ -4,8 +4,8 @@
 -- ARGV 10 digest  11 sender
 -- Returns 1, or 0 if the id is another's or something has come of it.
 
-local held = call('HMGET', KEYS[1], 'd', 's', 'a', 'c')
-if held[1] ~= ARGV[10] or held[2] ~= ARGV[11] or held[3] or held[4] then
+local held = call('HMGET', KEYS[1], 'd', 's', 'a', 'c', 'x')
+if held[1] ~= ARGV[10] or held[2] ~= ARGV[11] or held[3] or held[4] or held[5] then
   return 0
 end
 call('DEL', KEYS[1])

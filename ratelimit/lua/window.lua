@@ -34,7 +34,11 @@ local function returns_at(window, n)
   return place[2] and tonumber(place[2]) + span
 end
 
-local function trim(window)
+-- Writes a score. A window that grows drops some of its old entries.
+local function put(window, score, customer)
+  if call('ZADD', window, score, customer) == 0 then
+    return
+  end
   local old = call('ZCOUNT', window, '-inf', cutoff_text)
   if old > 0 then
     call('ZREMRANGEBYRANK', window, 0, math.min(old, TRIM) - 1)
@@ -51,7 +55,7 @@ local function count(job, grant, at, present)
   if present and present ~= grant.pool then
     local moved_to = key.pool_window .. present
     score = math.max(score, (score_of(moved_to, job.customer) or 0) + 1)
-    call('ZADD', moved_to, us(score), job.customer)
+    put(moved_to, us(score), job.customer)
   end
   if in_sender ~= grant.score then
     grant.sender_back = in_sender
@@ -61,10 +65,8 @@ local function count(job, grant, at, present)
   end
   grant.score = score
   local text = us(score)
-  call('ZADD', by_sender, text, job.customer)
-  call('ZADD', by_pool, text, job.customer)
-  trim(by_sender)
-  trim(by_pool)
+  put(by_sender, text, job.customer)
+  put(by_pool, text, job.customer)
 end
 
 -- Moves a grant's place forward to a later proof of the send. Older proof still

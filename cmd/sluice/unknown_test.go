@@ -1,0 +1,31 @@
+package main_test
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestLostAnswers takes away the provider's answers and its callbacks, so that
+// its list is the only evidence left of a message.
+func TestLostAnswers(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t, quick(t))
+	h.provider.faults(fields{"drop_response": 1, "callback_lost": 1})
+	ids := []string{"order-17", "order-18", "order-19"}
+	for i, id := range ids {
+		require.Equal(t, http.StatusAccepted, h.api.post(notice(id, alpha, i)).status)
+	}
+	for _, id := range ids {
+		h.api.await(id, "unknown", "queued")
+	}
+	for _, id := range ids {
+		found := h.api.await(id, "queued")
+		require.Equal(t, 1, found.Attempt)
+		require.True(t, slices.Contains(found.types(), "unknown"))
+		require.Equal(t, h.provider.ledger()[id][0].SID, found.SID)
+	}
+	h.provider.requireOnce(ids)
+}
