@@ -37,7 +37,7 @@ func parseInbound(form url.Values) (inbound, error) {
 		service:  service(form),
 	}
 	if in.customer == "" || in.sender == "" {
-		return inbound{}, errors.New("From or To is missing")
+		return inbound{}, errors.New("the form lacks From or To")
 	}
 	if !sidPattern.MatchString(in.sid) {
 		return inbound{}, errSID

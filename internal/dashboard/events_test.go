@@ -107,6 +107,7 @@ func TestStreamsThatCannotBeMeantAreRefused(t *testing.T) {
 	head := w.do("HEAD", "/v1/events", "")
 	require.Equal(t, http.StatusOK, head.status)
 	require.Empty(t, head.text)
+	require.Eventually(t, func() bool { return w.api.Clients() <= 1 }, 10*time.Second, time.Millisecond, "it has no stream")
 }
 
 func TestASilentStreamIsKeptOpen(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"github.com/sluicehq/sluice/delivery"
 )
 
-// ErrCursor: a cursor that the list did not hand out.
+// ErrCursor says that a cursor is one that the list did not hand out.
 var ErrCursor = errors.New("not a cursor of this list")
 
 // Bounds of one page of a list.

@@ -1,6 +1,7 @@
 package dashboard_test
 
 import (
+	"context"
 	"net"
 	"strings"
 	"sync"
@@ -15,75 +16,79 @@ import (
 )
 
 // TestAClientThatComesBackMissesNothingAndSeesNothingTwice has a client read a
-// few events at a time, and come back with the id it saw last, while a writer
-// appends. Whether the client is owed what the log alone has, what the tail
-// has, or what is only to come, it sees every entry that passes, once.
+// few events at a time, and come back with the id it saw last, while entries
+// are appended in bursts that may be larger than the tail. Whether the client
+// is owed what the log alone has, what the tail has, or what is only to come,
+// it sees every event that passes, once.
 func TestAClientThatComesBackMissesNothingAndSeesNothingTwice(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		before := rapid.IntRange(0, 40).Draw(rt, "before")
-		while := rapid.SliceOfN(rapid.IntRange(0, 3), 1, 200).Draw(rt, "while") // gap before each; 3: cannot be read
-		reads := rapid.SliceOfN(rapid.IntRange(0, 30), 1, 8).Draw(rt, "reads")
+		gaps := rapid.SliceOfN(rapid.IntRange(0, 3), 1, 20).Draw(rt, "gaps") // 3: cannot be read
+		bursts := rapid.SliceOfN(rapid.IntRange(0, 12), 1, 20).Draw(rt, "bursts")
+		stays := rapid.SliceOfN(rapid.IntRange(1, 20), 1, 8).Draw(rt, "stays")
 		filter := rapid.SampledFrom([]string{"", "?type=sent"}).Draw(rt, "filter")
-
+		keep := rapid.IntRange(2, 32).Draw(rt, "keep")
 		w := newWorld(t, "", func(c *dashboard.Config) {
-			c.Streams.Keep = rapid.IntRange(2, 32).Draw(rt, "keep")
+			c.Streams.Keep = keep
 			c.Events.(*memoryLog).happen(before)
 		})
 		defer w.server.Close()
 		defer w.stop()
-		first := w.follow("")
-		first.close() // the tail begins before the writer
-		var writer sync.WaitGroup
-		writer.Go(func() {
-			for i, gap := range while {
-				e := delivery.Event{ID: "e", Type: delivery.EventParked, At: noon, Job: "a"}
-				if i%2 == 0 {
-					e.Type = delivery.EventSent
+		w.follow("").close() // the tail has begun
+
+		var last uint64
+		var f *follower
+		for read, stay := 0, 0; read < 60; read++ {
+			if stay == 0 {
+				if f != nil {
+					f.close()
 				}
-				if gap == 3 {
-					w.log.put(0, delivery.Entry{})
-				} else {
-					w.log.put(uint64(gap), delivery.Entry{Event: &e})
-				}
+				f, stay = w.after(last, filter), stays[read%len(stays)]
 			}
-			end := delivery.Event{ID: "end", Type: delivery.EventSent, At: noon, Job: "end"}
-			w.log.append(end)
-		})
-		seen := readToTheEnd(w, reads, filter)
-		writer.Wait()
-		require.Equal(rt, w.log.passing(filter != ""), seen)
+			stay--
+			for i := range bursts[read%len(bursts)] {
+				w.log.putSome(gaps[(read+i)%len(gaps)])
+			}
+			want, owed := w.log.passing(filter != "", last)
+			if !owed {
+				want = w.log.append(delivery.Event{ID: "e", Type: delivery.EventSent, At: noon, Job: "a"})
+			}
+			m, ok := f.next()
+			if !ok { // cut off
+				stay = 0
+				continue
+			}
+			require.Equal(rt, want, m.id)
+			last = m.id
+		}
+		f.close()
 	})
 }
 
-// readToTheEnd reads some events per connection, until that of the job "end".
-func readToTheEnd(w *world, reads []int, filter string) (seen []uint64) {
-	last := uint64(0)
-	for i := 0; ; i++ {
-		f := w.after(last, filter)
-		for n := reads[i%len(reads)]; n >= 0 || i >= 2*len(reads); n-- { // at last it stays
-			m, ok := f.next()
-			if !ok {
-				break // cut off
-			}
-			seen, last = append(seen, m.id), m.id
-			if m.event(w.t).Job == "end" {
-				f.close()
-				return seen
-			}
-		}
-		f.close()
+// putSome appends an entry after a gap, or one that cannot be read. Every
+// other one is of the type sent.
+func (l *memoryLog) putSome(gap int) {
+	e := delivery.Event{ID: "e", Type: delivery.EventParked, At: noon, Job: "a"}
+	if last, _ := l.Last(context.Background()); last%2 == 0 {
+		e.Type = delivery.EventSent
 	}
+	if gap == 3 {
+		l.put(0, delivery.Entry{})
+		return
+	}
+	l.put(uint64(gap), delivery.Entry{Event: &e})
 }
 
-// passing lists the sequences that a client must see.
-func (l *memoryLog) passing(sentOnly bool) (ids []uint64) {
-	for _, entry := range l.entries {
+// passing is the first event after a sequence that a client must see.
+func (l *memoryLog) passing(sentOnly bool, after uint64) (uint64, bool) {
+	entries, _ := l.after(after+1, 1<<20)
+	for _, entry := range entries {
 		if e, ok := entry.AsEvent(); ok && (!sentOnly || e.Type == delivery.EventSent) {
-			ids = append(ids, entry.Seq)
+			return entry.Seq, true
 		}
 	}
-	return ids
+	return 0, false
 }
 
 // deadReader connects and never reads what it is sent.
