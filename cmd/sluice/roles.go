@@ -134,7 +134,7 @@ func trackerRole(_ context.Context, s *system) (*role, error) {
 	policies := func(ctx context.Context) error { return s.followFacts(ctx) }
 	return &role{
 		name: "tracker", lines: map[string]string{}, ready: s.open,
-		servers: []task{gate.Run, state.Run, policies, s.trim},
+		servers: []task{gate.Run, state.Run, policies, s.trim, s.forget},
 	}, nil
 }
 
@@ -151,15 +151,6 @@ func (s *system) followFacts(ctx context.Context) error {
 			return err
 		})
 	}, func() {})
-}
-
-// trim forgets jobs whose retention is over, also while nothing happens.
-func (s *system) trim(ctx context.Context) error {
-	return every(ctx, time.Minute, func() {
-		if _, err := s.ledger.Trim(ctx); err != nil && ctx.Err() == nil {
-			s.logger.WarnContext(ctx, "jobs whose retention is over could not be forgotten yet", "error", err)
-		}
-	})
 }
 
 // apiRole serves the HTTP API.

@@ -119,3 +119,26 @@ func TestSIDStaysWithItsFirstOwner(t *testing.T) {
 		require.Equal(t, "owner", job)
 	})
 }
+
+func TestOldestIsTheOldestKept(t *testing.T) {
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
+		l, c := newLedger(rdb)
+		_, ok, err := l.Oldest(t.Context())
+		require.NoError(t, err)
+		require.False(t, ok)
+
+		first, second := happened("a", delivery.EventFailed, 1, 0), happened("b", delivery.EventParked, 1, 60)
+		require.NoError(t, l.Apply(t.Context(), []delivery.Event{second, first}))
+		at, ok, err := l.Oldest(t.Context())
+		require.NoError(t, err)
+		require.True(t, ok)
+		require.True(t, first.At.Equal(at), "%s, not %s", first.At, at)
+
+		c.Advance(ledger.DefaultRetention + time.Hour)
+		_, err = l.Trim(t.Context())
+		require.NoError(t, err)
+		at, _, err = l.Oldest(t.Context())
+		require.NoError(t, err)
+		require.True(t, second.At.Equal(at), "what still waits is kept, however old")
+	})
+}

@@ -98,6 +98,16 @@ func (l *Ledger) Counts(ctx context.Context) (map[delivery.Status]int64, error) 
 	return counts, nil
 }
 
+// Oldest is when the oldest job that is still kept was created, false if there
+// is none.
+func (l *Ledger) Oldest(ctx context.Context) (at time.Time, ok bool, err error) {
+	first, err := l.rdb.ZRangeWithScores(ctx, createdKey, 0, 0).Result()
+	if err != nil || len(first) == 0 {
+		return time.Time{}, false, err
+	}
+	return time.UnixMicro(int64(first[0].Score)).UTC(), true, nil
+}
+
 // Advance notes that every event of the log up to and including the sequence
 // upTo was applied. The position never goes back.
 //

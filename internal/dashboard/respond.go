@@ -70,6 +70,9 @@ func problemOf(err error) problem {
 	case errors.Is(err, senders.ErrUntold):
 		return problem{http.StatusServiceUnavailable, "not_applied_yet",
 			"the change is stored and will hold once Redis can be reached; repeating the request is harmless", ""}
+	case errors.Is(err, senders.ErrUnannounced):
+		return problem{http.StatusServiceUnavailable, "not_announced_yet",
+			"the change is stored and in force; repeat the request to have it told in the log", ""}
 	case errors.Is(err, senders.ErrBusy):
 		return problem{http.StatusServiceUnavailable, "busy", "changed by others all the time: try again", ""}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
