@@ -366,6 +366,10 @@ func TestCancel(t *testing.T) {
 		b.goes(t, job("sent", sender, "+1"))
 		_, err := b.Cancel(t.Context(), "sent")
 		require.ErrorIs(t, err, ratelimit.ErrGranted)
+		b.goes(t, job("delivered", sender, "+1"))
+		b.apply(t, ratelimit.Change{Kind: ratelimit.Progress, Job: "delivered", Attempt: 1, At: startAt, Status: "delivered"})
+		_, err = b.Cancel(t.Context(), "delivered")
+		require.ErrorIs(t, err, ratelimit.ErrGranted)
 
 		require.NoError(t, b.GiveBack(t.Context(), "sent", 1, "token of sent"))
 		status, err := b.Cancel(t.Context(), "sent")
@@ -374,21 +378,33 @@ func TestCancel(t *testing.T) {
 		second := job("sent", sender, "+1")
 		second.Attempt = 2
 		require.Equal(t, ratelimit.OutcomeCanceled, b.admit(t, second).Outcome)
+		b.goes(t, next(second)) // redriven before the log has told the end
+	})
+}
 
+func TestCancelOfAReservation(t *testing.T) {
+	t.Parallel()
+	onEach(t, ratelimit.Options{Retention: time.Hour}, func(t *testing.T, b *bench) {
 		reserved := job("reserved", sender, "+2")
 		require.Equal(t, ratelimit.OutcomeGo, b.reserve(t, reserved).Outcome)
 		require.Equal(t, 1, b.used(t))
-		_, err = b.Cancel(t.Context(), "reserved")
+		_, err := b.Cancel(t.Context(), "reserved")
 		require.NoError(t, err)
 		require.Zero(t, b.used(t), "the reservation is given back at once")
 		require.Equal(t, ratelimit.OutcomeCanceled, b.admit(t, reserved).Outcome)
 
 		b.apply(t, ratelimit.Change{Kind: ratelimit.Ended, Job: "reserved", Attempt: 1, At: startAt, Status: "canceled"})
-		status, err = b.Cancel(t.Context(), "reserved")
+		status, err := b.Cancel(t.Context(), "reserved")
 		require.NoError(t, err)
 		require.Equal(t, "canceled", status)
-		reserved.Attempt = 2
-		b.goes(t, reserved) // redriven: the flag went with the end
+		b.goes(t, next(reserved))
+
+		// Flagged, and ended by something else: the flag goes with the end.
+		_, err = b.Cancel(t.Context(), "unseen")
+		require.NoError(t, err)
+		require.InDelta(t, time.Hour, b.ttl(t, "unseen"), float64(time.Minute))
+		b.apply(t, ratelimit.Change{Kind: ratelimit.Ended, Job: "unseen", Attempt: 1, At: startAt, Status: "expired"})
+		b.goes(t, next(job("unseen", sender, "+3")))
 	})
 }
 

@@ -162,6 +162,10 @@ func TestSendersWithoutPolicyAreListed(t *testing.T) {
 			Pool: "unheard of", Now: startAt, Senders: []ratelimit.SenderLimits{},
 		}, b.pool(t, "unheard of"))
 
+		// A policy that names no pool leaves it where it is.
+		b.sets(t, ratelimit.SenderPolicy{Limit: limit(7), MPS: 2.5})
+		require.Equal(t, 7, b.pool(t, "by traffic").Limit)
+
 		// Its requests name another pool: it moves.
 		b.clock.advance(time.Second)
 		b.goes(t, job("b", sender, "+2"))

@@ -109,6 +109,19 @@ func TestReservationOutlivesItsServiceWindow(t *testing.T) {
 	})
 }
 
+// A place reserved so long ago that it no longer counts is taken anew.
+func TestOldReservation(t *testing.T) {
+	t.Parallel()
+	onEach(t, ratelimit.Options{}, func(t *testing.T, b *bench) {
+		r := job("j", sender, "+1")
+		b.reserve(t, r)
+		b.clock.advance(25 * time.Hour)
+		require.Zero(t, b.used(t))
+		require.Equal(t, ratelimit.OutcomeGo, b.reserve(t, r).Outcome)
+		require.Equal(t, 1, b.used(t))
+	})
+}
+
 // The releaser decides nothing for good: the dispatcher does.
 func TestReserveEndsNothing(t *testing.T) {
 	t.Parallel()
@@ -131,9 +144,16 @@ func TestReservationFollowsThePool(t *testing.T) {
 		r := job("j", sender, "+1")
 		b.reserve(t, r)
 		b.sets(t, ratelimit.SenderPolicy{Pool: "new"})
+		require.Equal(t, "new", b.reserve(t, r).Pool)
 		v := b.goes(t, r)
 		require.Equal(t, "new", v.Pool)
 		require.Equal(t, 1, b.pool(t, "new").Used)
 		require.Zero(t, b.pool(t, "pool").Used)
+
+		// So does one for a customer who is counted wherever the sender goes.
+		k := job("k", sender, "+1")
+		require.Equal(t, "new", b.reserve(t, k).Pool)
+		b.sets(t, ratelimit.SenderPolicy{Pool: "newest"})
+		require.Equal(t, "newest", b.reserve(t, k).Pool)
 	})
 }

@@ -56,10 +56,16 @@ func TestMarksAreIdempotent(t *testing.T) {
 	onEach(t, ratelimit.Options{}, func(t *testing.T, b *bench) {
 		r := at(ratelimit.Low, "j", "+1")
 		b.setsPool(t, ratelimit.PoolPolicy{Paused: true})
+		b.parks(t, r, ratelimit.ReasonPoolPaused)
+		_, version, err := b.Waiting(t.Context(), "pool")
+		require.NoError(t, err)
 		for range 3 {
 			b.parks(t, r, ratelimit.ReasonPoolPaused)
 			b.reserve(t, r)
 		}
+		_, after, err := b.Waiting(t.Context(), "pool")
+		require.NoError(t, err)
+		require.Equal(t, version, after)
 		require.Equal(t, [3]int64{0, 0, 1}, b.waiting(t, "pool"))
 		require.Equal(t, [3]int64{0, 0, 1}, b.pool(t, "pool").Waiting)
 
@@ -101,6 +107,9 @@ func TestSetWaiting(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, applied, "of a pool never seen")
 		require.Equal(t, [3]int64{1, 2, 3}, b.waiting(t, "pool"))
+		applied, err = b.SetWaiting(ctx, "pool", [3]int64{9, 9, 9}, version)
+		require.NoError(t, err)
+		require.False(t, applied, "somebody has counted since")
 
 		_, version, err = b.Waiting(ctx, "pool")
 		require.NoError(t, err)

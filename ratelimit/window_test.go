@@ -185,6 +185,7 @@ func TestGiveBackIsGuarded(t *testing.T) {
 		require.NoError(t, b.GiveBack(t.Context(), "a", 1, "not its token"))
 		require.NoError(t, b.GiveBack(t.Context(), "a", 2, "token of a"))
 		require.NoError(t, b.GiveBack(t.Context(), "unknown", 1, "token"))
+		b.apply(t, ratelimit.Change{Kind: ratelimit.Failed, Job: "a", Attempt: 1, Token: "not its token"})
 		require.Equal(t, 1, b.used(t))
 		require.NoError(t, b.GiveBack(t.Context(), "a", 1, "token of a"))
 		require.Zero(t, b.used(t))

@@ -124,7 +124,7 @@ func (h *house) apiWithHealth(ctx context.Context, s *system) (*role, error) {
 	health := s.metrics.health(h.readyNow(ctx))
 	return &role{
 		lines:   map[string]string{"api": urlOf(l)},
-		servers: []task{serve(l, withHealth(handler, health))},
+		servers: []task{serve(l, withHealth(handler, health)), handler.run},
 	}, nil
 }
 

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"net/http"
@@ -170,7 +171,10 @@ func (a *API) serveStream(w http.ResponseWriter, r *http.Request, filter eventFi
 	}
 	beat := time.NewTicker(a.hub.cfg.Heartbeat)
 	defer beat.Stop()
-	s := &stream{hub: a.hub, w: w, rc: http.NewResponseController(w), filter: filter, next: next, beat: beat}
+	s := &stream{
+		hub: a.hub, out: bufio.NewWriterSize(w, streamBuffer), rc: http.NewResponseController(w),
+		filter: filter, next: next, beat: beat,
+	}
 	if err := s.run(r.Context()); err != nil && r.Context().Err() == nil {
 		// The client has all before next and comes back with the last id.
 		a.cfg.Log.InfoContext(r.Context(), "an event stream ended", "next", s.next, "reason", err)

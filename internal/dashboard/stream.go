@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 const (
 	streamChunk  = 256 // frames written before the next look at the clock
 	catchUpBatch = 256 // entries read from the log at once
+	streamBuffer = 16 << 10
 )
 
 // Why a stream ended, if not by its client.
@@ -23,7 +25,7 @@ var (
 // stream is one client of GET /v1/events. It belongs to one goroutine.
 type stream struct {
 	hub    *hub
-	w      http.ResponseWriter
+	out    *bufio.Writer // so that many events are few writes to the connection
 	rc     *http.ResponseController
 	filter eventFilter
 	next   uint64 // every sequence before it was written, or did not pass
@@ -145,9 +147,12 @@ func (s *stream) write(parts ...[]byte) error {
 	// Where deadlines are not supported the server bounds writes by itself.
 	_ = s.rc.SetWriteDeadline(time.Now().Add(s.hub.cfg.Stall))
 	for _, part := range parts {
-		if _, err := s.w.Write(part); err != nil {
+		if _, err := s.out.Write(part); err != nil {
 			return err
 		}
+	}
+	if err := s.out.Flush(); err != nil {
+		return err
 	}
 	return s.rc.Flush()
 }

@@ -70,9 +70,12 @@ func told(e delivery.Event) []ratelimit.Change {
 		return as(ratelimit.Progress)
 	case delivery.EventDelivered, delivery.EventRead:
 		return as(ratelimit.Progress, ratelimit.Ended)
-	case delivery.EventUndelivered, delivery.EventFailed, delivery.EventSuppressed,
-		delivery.EventExpired, delivery.EventCanceled:
+	case delivery.EventUndelivered, delivery.EventFailed, delivery.EventSuppressed:
 		return as(ratelimit.Failed, ratelimit.Ended)
+	case delivery.EventExpired, delivery.EventCanceled:
+		// No place is given back: a held job may have arrived after all, and a
+		// reservation that nobody took over goes with the job's end.
+		return as(ratelimit.Ended)
 	}
 	return nil
 }

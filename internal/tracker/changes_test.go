@@ -48,8 +48,8 @@ var everyType = map[delivery.EventType][]ratelimit.ChangeKind{
 	delivery.EventUndelivered: {ratelimit.Failed, ratelimit.Ended},
 	delivery.EventFailed:      {ratelimit.Failed, ratelimit.Ended},
 	delivery.EventSuppressed:  {ratelimit.Failed, ratelimit.Ended},
-	delivery.EventExpired:     {ratelimit.Failed, ratelimit.Ended},
-	delivery.EventCanceled:    {ratelimit.Failed, ratelimit.Ended},
+	delivery.EventExpired:     {ratelimit.Ended},
+	delivery.EventCanceled:    {ratelimit.Ended},
 	delivery.EventInbound:     {ratelimit.Inbound},
 }
 

@@ -214,7 +214,7 @@ local function decide()
   if sender.member ~= sender.pool then
     join(sender, sender.pool)
   end
-  local pool = read_pool(sender.pool, sender.limit)
+  local pool = read_pool(sender.pool)
   if job.grant and job.grant.pool ~= pool.name then
     give_back(job, job.grant)
   end

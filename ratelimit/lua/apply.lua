@@ -92,18 +92,14 @@ local function ended(c)
   end
   drop_reservation(job)
   unmark(job)
-  local left = past(c.at) + retention - now
-  if left <= 0 then
-    call('DEL', job.hash)
-    return
-  end
   local last = math.max(attempt, job.latest, 1)
   call('HDEL', job.hash, 'c', 'o')
   call('HSET', job.hash, 'x', us(last) .. '|' .. c.status)
   if c.digest and c.sender and not job.digest then
     call('HSET', job.hash, 'd', c.digest, 's', c.sender)
   end
-  call('PEXPIRE', job.hash, ms(left))
+  -- An end older than the retention is forgotten at once.
+  call('PEXPIRE', job.hash, ms(past(c.at) + retention - now))
 end
 
 local function inbound(c)

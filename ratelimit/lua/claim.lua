@@ -14,9 +14,6 @@ if held[1] then
 end
 -- What is true now: the id is this job's. A crash before it is published leaves
 -- a claim that the same request finds as its own, and that time forgets.
-local ttl = call('PTTL', KEYS[1])
 call('HSET', KEYS[1], 'd', digest, 's', sender)
-if ttl == -2 then
-  call('PEXPIRE', KEYS[1], ms(retention))
-end
+call('PEXPIRE', KEYS[1], ms(retention))
 return 'new'

@@ -15,7 +15,7 @@ local function yes(truth)
   return truth and '1' or ''
 end
 
-local pool = read_pool(ARGV[10], 0)
+local pool = read_pool(ARGV[10])
 local waiting = call('HMGET', KEYS[4], '0', '1', '2')
 local rows = { {
   us(pool.limit), us(used(KEYS[2])), us(pool.reserved), text(returns_at(KEYS[2], 0)), us(now),

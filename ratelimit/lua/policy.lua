@@ -22,13 +22,12 @@ local function read_sender(name, asked)
   }
 end
 
--- own is the limit of the sender that asks: a pool without a limit of its own
--- has the largest of its senders'.
-local function read_pool(name, own)
+-- A pool without a limit of its own has the largest of its senders'.
+local function read_pool(name)
   local f = call('HMGET', key.pool .. name, 'limit', 'reserve', 'paused', 'reason', 'closed', 'top', 'default')
   local limit = tonumber(set(f[1]) or '')
   if not limit then
-    limit = larger(own, tonumber(set(f[6]) or '0'))
+    limit = tonumber(set(f[6]) or '0')
     if f[7] == '1' then
       limit = larger(limit, default_limit)
     end
