@@ -3,7 +3,6 @@ package callbacks
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -14,27 +13,6 @@ import (
 
 	"github.com/sluicehq/sluice/delivery"
 )
-
-// words maps the provider's message statuses to events. The set is open:
-// Twilio adds to it without notice.
-var words = map[string]delivery.EventType{
-	// All four say that the provider has the message and no more.
-	"accepted":  delivery.EventQueued,
-	"scheduled": delivery.EventQueued,
-	"queued":    delivery.EventQueued,
-	"sending":   delivery.EventQueued,
-
-	"sent": delivery.EventSent,
-	// Some part arrived. It is not the last word: delivered or undelivered may
-	// follow, and delivered would end the job too early.
-	"partially_delivered": delivery.EventSent,
-
-	"delivered":   delivery.EventDelivered,
-	"read":        delivery.EventRead,
-	"undelivered": delivery.EventUndelivered,
-	"failed":      delivery.EventFailed,
-	"canceled":    delivery.EventCanceled,
-}
 
 // sidPattern is wider than the SM and MM sids of today, and narrow enough to
 // stand in ids.
@@ -109,11 +87,10 @@ func shorten(text string) string {
 // nobody knows whose message it is. It reports false for a word it does not
 // know.
 //
-// The id is made of all that tells one change from another, so an exact
-// repetition has the same. The mark of an unknown job keeps the event without
+// An exact repetition has the same id. The mark of an unknown job keeps the event without
 // one from taking the place of a later telling that names it.
 func (s status) event(job string, attempt int, at time.Time) (delivery.Event, bool) {
-	t, known := words[s.word]
+	t, known := delivery.Reported(s.word)
 	if !known {
 		return delivery.Event{}, false
 	}
@@ -125,7 +102,7 @@ func (s status) event(job string, attempt int, at time.Time) (delivery.Event, bo
 	if s.err != nil {
 		code = s.err.Code
 	}
-	e.ID = fmt.Sprintf("cb:%s:%s:%d", s.sid, s.word, code)
+	e.ID = delivery.ReportID(s.sid, s.word, code)
 	if job == "" {
 		e.ID += ":unresolved"
 	}

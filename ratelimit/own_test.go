@@ -37,34 +37,3 @@ func TestPoolsOf(t *testing.T) {
 		require.Equal(t, map[string]string{sender: "named"}, pools)
 	})
 }
-
-// A claim is let go of only while nothing has come of the job.
-func TestDisclaim(t *testing.T) {
-	t.Parallel()
-	onEach(t, ratelimit.Options{}, func(t *testing.T, b *bench) {
-		held := func(id string) bool {
-			_, err := b.Claim(t.Context(), id, "another digest", sender)
-			return err != nil
-		}
-		for id, then := range map[string]func(){
-			"admitted": func() { b.goes(t, job("admitted", sender, "+1")) },
-			"canceled": func() { _, _ = b.Cancel(t.Context(), "canceled") },
-			"ended": func() {
-				b.apply(t, ratelimit.Change{Kind: ratelimit.Ended, Job: "ended", At: startAt, Status: "rejected"})
-			},
-		} {
-			b.claim(t, id, "digest of "+id, sender)
-			then()
-			require.NoError(t, b.Disclaim(t.Context(), id, "digest of "+id, sender))
-			require.True(t, held(id), id)
-		}
-
-		b.claim(t, "j", "d", sender)
-		require.NoError(t, b.Disclaim(t.Context(), "j", "d", other))
-		require.NoError(t, b.Disclaim(t.Context(), "j", "not d", sender))
-		require.True(t, held("j"))
-		require.NoError(t, b.Disclaim(t.Context(), "j", "d", sender))
-		require.False(t, held("j"))
-		require.Error(t, b.Disclaim(t.Context(), "", "d", sender))
-	})
-}

@@ -30,7 +30,7 @@ type Config struct {
 	PoolBy                              string
 	Concurrency                         int
 	SendTimeout, AckWait, UnknownGrace  time.Duration
-	DrainTimeout, Retention             time.Duration
+	DrainTimeout, Retention, StaleAfter time.Duration
 	LogLevel, LogFormat                 string
 
 	AccountSID, AuthToken, APIKey, APISecret string
@@ -59,7 +59,7 @@ func defaultConfig() Config {
 		Window: 24 * time.Hour, ServiceWindow: 24 * time.Hour, DefaultLimit: 250, DefaultMPS: 80,
 		PoolBy: poolByAccount, Concurrency: 64, SendTimeout: 15 * time.Second,
 		AckWait: 30 * time.Second, UnknownGrace: 30 * time.Second, DrainTimeout: 25 * time.Second,
-		Retention: 168 * time.Hour, LogLevel: "info", LogFormat: "text",
+		Retention: 168 * time.Hour, StaleAfter: 5 * time.Minute, LogLevel: "info", LogFormat: "text",
 	}
 }
 
@@ -124,6 +124,7 @@ func (c *Config) settings() []setting {
 		{"unknown_grace", &c.UnknownGrace, "between an unclear outcome and the search for evidence", false},
 		{"drain_timeout", &c.DrainTimeout, "to finish what is in hand when stopping", false},
 		{"retention", &c.Retention, "how long a job's state is kept after its end", false},
+		{"stale_after", &c.StaleAfter, "without a status callback, after which the provider is asked for a message", false},
 		{"log_level", &c.LogLevel, "debug, info, warn or error", false},
 		{"log_format", &c.LogFormat, "text or json", false},
 
@@ -203,7 +204,7 @@ func (c Config) checkDurations() error {
 		{"SLUICE_WINDOW", c.Window}, {"SLUICE_SERVICE_WINDOW", c.ServiceWindow},
 		{"SLUICE_SEND_TIMEOUT", c.SendTimeout}, {"SLUICE_ACK_WAIT", c.AckWait},
 		{"SLUICE_UNKNOWN_GRACE", c.UnknownGrace}, {"SLUICE_DRAIN_TIMEOUT", c.DrainTimeout},
-		{"SLUICE_RETENTION", c.Retention},
+		{"SLUICE_RETENTION", c.Retention}, {"SLUICE_STALE_AFTER", c.StaleAfter},
 	} {
 		if d.value <= 0 {
 			errs = append(errs, wrong(d.name, "is %s, use a duration above 0", d.value))

@@ -21,8 +21,16 @@ import (
 	"github.com/sluicehq/sluice/producer"
 )
 
-// provider is the client of the Messages API at base.
-func (s *system) provider(base string) *messaging.Client {
+// provider is the client of the Messages API.
+func (s *system) provider() *messaging.Client {
+	base := s.cfg.MessagesURL
+	switch {
+	case base != "":
+	case s.cfg.live():
+		base = vendorMessagesURL
+	default:
+		base = "http://" + s.cfg.SandboxAddr
+	}
 	return messaging.NewClient(messaging.Account{
 		SID: s.cfg.account(), AuthToken: s.cfg.token(), KeySID: s.cfg.APIKey, KeySecret: s.cfg.APISecret,
 	}, messaging.Config{BaseURL: base, Timeout: s.cfg.SendTimeout, MaxConns: s.cfg.Concurrency + s.cfg.Concurrency/4 + 8})
@@ -31,18 +39,11 @@ func (s *system) provider(base string) *messaging.Client {
 // dispatcherRole takes jobs and sends them, and lets parked ones out.
 func dispatcherRole(_ context.Context, s *system) (*role, error) {
 	cfg := s.cfg
-	base := cfg.MessagesURL
-	if base == "" {
-		base = vendorMessagesURL
-		if !cfg.live() {
-			base = "http://" + cfg.SandboxAddr
-		}
-	}
 	public := cfg.PublicURL
 	if public == "" {
 		public = "http://" + cfg.CallbacksAddr
 	}
-	client := s.provider(base)
+	client := s.provider()
 	perSender := cfg.PoolBy == poolBySender
 	d := dispatcher.New(s.gate, s.log, client, s.evidence(), s.metrics, dispatcher.Config{
 		Account: cfg.account(), PoolPerSender: perSender, StatusURL: strings.TrimRight(public, "/") + "/twilio/status",
@@ -130,11 +131,15 @@ func trackerRole(_ context.Context, s *system) (*role, error) {
 			return float64(last - applied())
 		})
 	}
+	client := s.provider()
+	stale := tracker.NewStale(fetcher{client}, unfinished{s.ledger}, s.log, s.gate, tracker.StaleConfig{
+		Holder: s.holder, After: s.cfg.StaleAfter, Log: s.logger,
+	})
 	s.metrics.registry.MustRegister(lag("gate", gate.Applied), lag("ledger", state.Applied), gauges{s})
 	policies := func(ctx context.Context) error { return s.followFacts(ctx) }
 	return &role{
 		name: "tracker", lines: map[string]string{}, ready: s.open,
-		servers: []task{gate.Run, state.Run, policies, s.trim, s.forget},
+		servers: []task{gate.Run, state.Run, policies, stale.Run, s.trim, s.forget, closing(client)},
 	}, nil
 }
 

@@ -7,16 +7,13 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/sluicehq/sluice/delivery"
 	"github.com/sluicehq/sluice/delivery/ledger"
 	"github.com/sluicehq/sluice/internal/jobstream"
 	"github.com/sluicehq/sluice/internal/senders"
 	"github.com/sluicehq/sluice/internal/tracker"
-	"github.com/sluicehq/sluice/producer"
 	"github.com/sluicehq/sluice/ratelimit"
 )
 
@@ -130,109 +127,6 @@ func newLogger(cfg Config, w io.Writer) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
-}
-
-// The adapters below join packages that do not know of each other.
-
-// identities is the gate as the producer knows it.
-type identities struct{ gate *ratelimit.Gate }
-
-func (i identities) Claim(ctx context.Context, job, digest, sender string) (bool, error) {
-	known, err := i.gate.Claim(ctx, job, digest, sender)
-	if errors.Is(err, ratelimit.ErrConflict) {
-		return known, producer.ErrConflict
-	}
-	return known, err
-}
-
-func (i identities) Disclaim(ctx context.Context, job, digest, sender string) error {
-	return i.gate.Disclaim(ctx, job, digest, sender)
-}
-
-// announcer puts an event into the log and, so that a job answered 202 can be
-// read at once, into the ledger. A crash in between leaves that to the tracker.
-type announcer struct {
-	log    *jobstream.Log
-	ledger *ledger.Ledger
-}
-
-func (a announcer) Announce(ctx context.Context, e delivery.Event) error {
-	if _, err := a.log.Append(ctx, e); err != nil {
-		return err
-	}
-	return a.ledger.Apply(ctx, []delivery.Event{e})
-}
-
-// eventLog is the log for those who need no sequence.
-type eventLog struct{ log *jobstream.Log }
-
-func (l eventLog) Append(ctx context.Context, e delivery.Event) error {
-	_, err := l.log.Append(ctx, e)
-	return err
-}
-
-// consents is the registry as the callbacks know it. They put the event into
-// the log themselves, so the registry should be a silent one.
-type consents struct{ registry *senders.Registry }
-
-func (c consents) Record(ctx context.Context, customer, sender string, out bool, source string, at time.Time) error {
-	state := senders.OptedIn
-	if out {
-		state = senders.OptedOut
-	}
-	_, err := c.registry.PutConsent(ctx, customer, senders.Consent{From: sender, State: state, Source: source, At: at})
-	if errors.Is(err, senders.ErrOlder) {
-		return nil // a later word of the customer's stands
-	}
-	return err
-}
-
-// factStore is the facts stream as the registry knows it.
-type factStore struct{ facts *jobstream.Facts }
-
-func (f factStore) Get(ctx context.Context, key string) ([]byte, uint64, error) {
-	return f.facts.Get(ctx, key)
-}
-
-func (f factStore) Put(ctx context.Context, key string, data []byte, expected uint64) (uint64, error) {
-	rev, err := f.facts.Put(ctx, key, data, expected)
-	if errors.Is(err, jobstream.ErrStale) {
-		return rev, senders.ErrStale
-	}
-	return rev, err
-}
-
-func (f factStore) List(ctx context.Context, prefix string) ([]senders.Fact, error) {
-	facts, err := f.facts.List(ctx, strings.TrimSuffix(prefix, ".")) // prefixes here end with their dot
-	list := make([]senders.Fact, len(facts))
-	for i, fact := range facts {
-		list[i] = senders.Fact{Key: fact.Key, Data: fact.Data, Revision: fact.Rev}
-	}
-	return list, err
-}
-
-// standing restores what a new Redis lacks and the log does not carry.
-type standing struct{ s *system }
-
-func (st standing) Restore(ctx context.Context) error {
-	facts, err := st.s.facts.List(ctx, "")
-	if err != nil {
-		return err
-	}
-	for _, fact := range facts {
-		if err := st.s.registry.Restore(ctx, fact.Key, fact.Data, fact.Rev); err != nil {
-			st.s.logger.WarnContext(ctx, "a stored policy could not be restored", "key", fact.Key, "error", err)
-		}
-	}
-	// The ids of jobs that wait are claimed again, so that nobody can take
-	// them with other content in the meantime.
-	return st.s.room.Each(ctx, func(ctx context.Context, task delivery.Task) error {
-		_, err := st.s.gate.Claim(ctx, task.Job.ID, task.Job.Digest(), task.Job.Sender())
-		if errors.Is(err, ratelimit.ErrConflict) {
-			return nil // told when the job is handled
-		}
-		return err
-	})
 }
 
 func (s *system) evidence() tracker.Evidence {

@@ -29,3 +29,14 @@ func TestLostAnswers(t *testing.T) {
 	}
 	h.provider.requireOnce(ids)
 }
+
+// TestLostCallbacks takes away the callbacks alone: the provider is asked what
+// became of its messages.
+func TestLostCallbacks(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t, quick(t).with("SLUICE_STALE_AFTER", "1s"))
+	h.provider.faults(fields{"callback_lost": 1})
+	require.Equal(t, http.StatusAccepted, h.api.post(notice("order-20", alpha, 1)).status)
+	found := h.api.await("order-20", "delivered", "read")
+	require.Equal(t, h.provider.ledger()["order-20"][0].SID, found.SID)
+}

@@ -1,0 +1,147 @@
+package tracker
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/sluicehq/sluice/delivery"
+)
+
+// Messages asks the provider about one message.
+type Messages interface {
+	Fetch(ctx context.Context, sid string) (Report, error)
+}
+
+// Report is what the provider says of a message.
+type Report struct {
+	Status  string // the provider's word, in lower case
+	Code    int    // error code, 0 if none
+	Message string
+}
+
+// Unfinished lists jobs that the provider took before the given time and whose
+// delivery is still awaited, without their timelines.
+type Unfinished interface {
+	Unfinished(ctx context.Context, before time.Time) ([]delivery.Record, error)
+}
+
+// Appender puts events into the log.
+type Appender interface {
+	Append(ctx context.Context, e delivery.Event) (uint64, error)
+}
+
+// StaleConfig is how a [Stale] works.
+type StaleConfig struct {
+	Holder string        // unique per process
+	After  time.Duration // without news, after which a message is asked for, default 5m
+	Clock  func() time.Time
+	Log    *slog.Logger
+}
+
+// Stale asks for messages whose callbacks are overdue, since the provider
+// promises none of them. A message is asked for again at four times the age of
+// the last time, and no more after a day: one to a customer who blocked the
+// sender stays sent for ever, and is shown so. One tracker does it, under a
+// lease; what it remembers is lost with it and only saves requests.
+type Stale struct {
+	messages Messages
+	jobs     Unfinished
+	log      Appender
+	lessor   Lessor
+	cfg      StaleConfig
+	asked    map[string]time.Duration // by SID: the age at which it was last asked for; of Run's goroutine
+}
+
+const (
+	staleLongest = 24 * time.Hour
+	staleGrowth  = 4
+	// fetchPause spaces requests, so that a day without callbacks is not
+	// answered with a storm.
+	fetchPause = 50 * time.Millisecond
+)
+
+// NewStale makes it from its parts.
+func NewStale(m Messages, jobs Unfinished, log Appender, lessor Lessor, cfg StaleConfig) *Stale {
+	cfg.After = cmp.Or(cfg.After, 5*time.Minute)
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Stale{messages: m, jobs: jobs, log: log, lessor: lessor, cfg: cfg, asked: map[string]time.Duration{}}
+}
+
+// Run asks until ctx ends, and returns nil then.
+func (s *Stale) Run(ctx context.Context) error {
+	every := max(s.cfg.After/4, 100*time.Millisecond)
+	for pause(ctx, every) {
+		mine, err := s.lessor.Lease(ctx, "stale", s.cfg.Holder, 2*every+leaseLife)
+		if err == nil && mine {
+			err = s.Pass(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			s.cfg.Log.WarnContext(ctx, "messages without news not asked for, trying again", "error", err)
+		}
+	}
+	return nil
+}
+
+// Pass asks once for everything that is due.
+func (s *Stale) Pass(ctx context.Context) error {
+	now := s.cfg.Clock()
+	records, err := s.jobs.Unfinished(ctx, now.Add(-s.cfg.After))
+	if err != nil {
+		return err
+	}
+	still := make(map[string]time.Duration, len(records))
+	for _, r := range records {
+		age := now.Sub(r.UpdatedAt)
+		last, before := s.asked[r.SID]
+		if before {
+			still[r.SID] = last
+		}
+		if !s.due(r, age, last) {
+			continue
+		}
+		if err := s.ask(ctx, r, now); err != nil {
+			return err
+		}
+		still[r.SID] = age
+		if !pause(ctx, fetchPause) {
+			return ctx.Err()
+		}
+	}
+	s.asked = still
+	return nil
+}
+
+func (s *Stale) due(r delivery.Record, age, last time.Duration) bool {
+	return r.SID != "" && age >= s.cfg.After && age >= staleGrowth*last && age <= staleLongest
+}
+
+// ask tells the log what the provider says, if that is news. A message that
+// the provider does not know is left as it is.
+func (s *Stale) ask(ctx context.Context, r delivery.Record, now time.Time) error {
+	report, err := s.messages.Fetch(ctx, r.SID)
+	if err != nil {
+		s.cfg.Log.InfoContext(ctx, "message could not be fetched", "job", r.ID, "sid", r.SID, "error", err)
+		return nil
+	}
+	t, known := delivery.Reported(report.Status)
+	if !known || t.Status() == r.Status {
+		return nil
+	}
+	e := delivery.Event{
+		ID: delivery.ReportID(r.SID, report.Status, report.Code), Type: t, At: now.UTC(),
+		Job: r.ID, Attempt: r.Attempt, From: r.From, To: r.To, SID: r.SID, Status: t.Status(),
+		Reason: "fetched: no callback came", Metadata: r.Metadata,
+	}
+	if report.Code != 0 {
+		e.Error = &delivery.Error{Code: report.Code, Message: report.Message}
+	}
+	_, err = s.log.Append(ctx, e)
+	return err
+}

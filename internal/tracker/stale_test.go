@@ -1,0 +1,114 @@
+package tracker_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluicehq/sluice/delivery"
+	"github.com/sluicehq/sluice/internal/tracker"
+)
+
+// silentProvider is a provider that was asked nothing so far, the jobs it has, and the
+// log of what it said.
+type silentProvider struct {
+	records []delivery.Record
+	reports map[string]tracker.Report
+	asked   []string
+	told    []delivery.Event
+}
+
+func (q *silentProvider) Fetch(_ context.Context, sid string) (tracker.Report, error) {
+	q.asked = append(q.asked, sid)
+	report, ok := q.reports[sid]
+	if !ok {
+		return report, errors.New("404")
+	}
+	return report, nil
+}
+
+func (q *silentProvider) Unfinished(_ context.Context, before time.Time) (found []delivery.Record, err error) {
+	for _, r := range q.records {
+		if !r.CreatedAt.After(before) {
+			found = append(found, r)
+		}
+	}
+	return found, nil
+}
+
+func (q *silentProvider) Append(_ context.Context, e delivery.Event) (uint64, error) {
+	q.told = append(q.told, e)
+	return uint64(len(q.told)), nil
+}
+
+func (q *silentProvider) Lease(context.Context, string, string, time.Duration) (bool, error) {
+	return true, nil
+}
+
+func sentAt(id string, at time.Time) delivery.Record {
+	return delivery.Record{
+		ID: id, SID: "SM" + id, Status: delivery.StatusSent, Attempt: 2, CreatedAt: at, UpdatedAt: at,
+		From: "whatsapp:+15550001111", To: "whatsapp:+15552223333",
+	}
+}
+
+func TestStaleTellsWhatNoCallbackTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		q := &silentProvider{
+			records: []delivery.Record{sentAt("old", now.Add(-10*time.Minute)), sentAt("new", now.Add(-time.Minute)),
+				sentAt("same", now.Add(-10*time.Minute)), sentAt("lost", now.Add(-10*time.Minute)), sentAt("failed", now.Add(-10*time.Minute))},
+			reports: map[string]tracker.Report{
+				"SMold": {Status: "delivered"}, "SMsame": {Status: "sent"},
+				"SMfailed": {Status: "undelivered", Code: 63024, Message: "not on WhatsApp"},
+			},
+		}
+		s := tracker.NewStale(q, q, q, q, tracker.StaleConfig{})
+		require.NoError(t, s.Pass(t.Context()))
+		require.Equal(t, []string{"SMold", "SMsame", "SMlost", "SMfailed"}, q.asked, "the new one has its time")
+		require.Len(t, q.told, 2, "what is known already, or to nobody, is no news")
+
+		e := q.told[0]
+		require.Equal(t, delivery.ReportID("SMold", "delivered", 0), e.ID, "the id that the callback would have had")
+		require.Equal(t, delivery.EventDelivered, e.Type)
+		require.Equal(t, "old", e.Job)
+		require.Equal(t, 2, e.Attempt)
+		require.Equal(t, &delivery.Error{Code: 63024, Message: "not on WhatsApp"}, q.told[1].Error)
+	})
+}
+
+func TestStaleAsksLessAndLess(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		now := begun
+		q := &silentProvider{records: []delivery.Record{sentAt("blocked", begun)}, reports: map[string]tracker.Report{"SMblocked": {Status: "sent"}}}
+		s := tracker.NewStale(q, q, q, q, tracker.StaleConfig{After: time.Minute, Clock: func() time.Time { return now }})
+		var ages []time.Duration
+		for ; now.Sub(begun) < 72*time.Hour; now = now.Add(time.Minute) {
+			before := len(q.asked)
+			require.NoError(t, s.Pass(t.Context()))
+			if len(q.asked) > before {
+				ages = append(ages, now.Sub(begun))
+			}
+		}
+		require.Equal(t, []time.Duration{time.Minute, 4 * time.Minute, 16 * time.Minute, 64 * time.Minute, 256 * time.Minute, 1024 * time.Minute}, ages)
+	})
+}
+
+func TestStaleRunsUnderItsLeaseUntilToldToStop(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := &silentProvider{records: []delivery.Record{sentAt("old", time.Now())}, reports: map[string]tracker.Report{"SMold": {Status: "read"}}}
+		s := tracker.NewStale(q, q, q, q, tracker.StaleConfig{After: time.Minute})
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+		defer cancel()
+		require.NoError(t, s.Run(ctx))
+		require.NotEmpty(t, q.told)
+	})
+}

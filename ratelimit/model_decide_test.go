@@ -1,0 +1,180 @@
+package ratelimit_test
+
+import (
+	"math"
+	"time"
+
+	"github.com/sluicehq/sluice/ratelimit"
+)
+
+func (m *model) policy(t *task) ratelimit.SenderPolicy {
+	p := ratelimit.SenderPolicy{Pool: t.Request.Pool}
+	if set := m.senders[t.Sender]; set != nil {
+		p = *set
+	}
+	return p
+}
+
+func (m *model) senderLimit(sender string) int {
+	if set := m.senders[sender]; set != nil && set.Limit != nil {
+		return *set.Limit
+	}
+	return m.defaultLimit
+}
+
+// poolLimit is what the pool allows at a priority.
+func (m *model) poolLimit(pool string, p ratelimit.Priority) int {
+	policy, limit := m.pools[pool], 0
+	if policy.Limit != nil {
+		limit = *policy.Limit
+	} else {
+		for sender, in := range m.member {
+			if own := m.senderLimit(sender); in == pool && (own < 0 || limit >= 0 && own > limit) {
+				limit = own
+			}
+		}
+	}
+	if limit > 0 && p != ratelimit.High {
+		limit -= int(math.Ceil(policy.Reserve * float64(limit)))
+	}
+	return limit
+}
+
+// waiting are the marks of a pool by priority, without one task's.
+func (m *model) waiting(pool string, without *task) (n [3]int64) {
+	for _, t := range m.jobs {
+		if t.waits == pool && t != without {
+			n[t.Priority]++
+		}
+	}
+	return n
+}
+
+// full says when a window that is full for the limit has room again.
+func (m *model) full(window string, limit int) (full bool, back time.Time) {
+	times := m.times(window)
+	switch {
+	case limit < 0 || len(times) < limit:
+		return false, time.Time{}
+	case limit == 0:
+		return true, time.Time{}
+	}
+	return true, times[len(times)-limit].Add(m.span)
+}
+
+// decide is the whole decision but for the rate. It changes what the gate
+// changes; the moment to send is the gate's.
+func (m *model) decide(t *task, reserving bool, sendAt time.Time) ratelimit.Verdict {
+	wrote, ok := m.wrote[[2]string{t.Sender, t.Customer}]
+	inWindow := ok && m.now.Before(wrote.Add(m.service))
+	if !inWindow && !t.Template {
+		if !reserving {
+			m.drop(t)
+			t.state, t.waits = "over", ""
+		}
+		return ratelimit.Verdict{Outcome: ratelimit.OutcomeNoWindow}
+	}
+	policy := m.policy(t)
+	pool := policy.Pool
+	m.join(t.Sender, pool)
+	if t.state == "reserved" && t.pool != pool {
+		m.giveBack(t)
+	}
+	reason, at, place := "", time.Time{}, false
+	switch {
+	case policy.Paused:
+		reason = ratelimit.ReasonSenderPaused
+	case m.pools[pool].Paused:
+		reason = ratelimit.ReasonPoolPaused
+	case !inWindow:
+		reason, at, place = m.place(t, pool, reserving)
+	}
+	if reason != "" {
+		m.drop(t)
+		t.state, t.waits = "parked", pool
+		return ratelimit.Verdict{Outcome: ratelimit.OutcomePark, Reason: reason, At: at, Pool: pool}
+	}
+	if reserving && t.state == "reserved" && !place && t.pool == pool && t.counts != inWindow {
+		return t.verdict
+	}
+	m.grant(t, pool, reserving, inWindow, sendAt)
+	return t.verdict
+}
+
+// place says why a job that needs a place gets none, and whether it needs one.
+func (m *model) place(t *task, pool string, reserving bool) (reason string, at time.Time, needs bool) {
+	unknown := false
+	for _, w := range []struct {
+		name, reason string
+		limit        int
+	}{
+		{senderWindow(t.Sender), ratelimit.ReasonSenderLimit, m.senderLimit(t.Sender)},
+		{poolWindow(pool), ratelimit.ReasonPoolLimit, m.poolLimit(pool, t.Priority)},
+	} {
+		if m.has(w.name, t.Customer) {
+			continue
+		}
+		needs = true
+		full, back := m.full(w.name, w.limit)
+		if !full {
+			continue
+		}
+		if reason == "" {
+			reason = w.reason
+		}
+		unknown = unknown || back.IsZero()
+		if back.After(at) {
+			at = back
+		}
+	}
+	if unknown {
+		at = time.Time{}
+	}
+	if reason == "" && needs && !reserving {
+		for p, n := range m.waiting(pool, t) {
+			if n > 0 && ratelimit.Priority(p) <= t.Priority {
+				return ratelimit.ReasonWaiting, time.Time{}, true
+			}
+		}
+	}
+	return reason, at, needs
+}
+
+// grant takes the place and gives the verdict.
+func (m *model) grant(t *task, pool string, reserving, inWindow bool, at time.Time) {
+	reserved := t.state == "reserved"
+	if reserved && inWindow && t.pool == pool {
+		m.giveBack(t)
+	}
+	t.pool, t.counts, t.at, t.waits = pool, !inWindow, at, ""
+	if t.counts {
+		m.count(t, at)
+	}
+	t.state = "granted"
+	if reserving {
+		t.state = "reserved"
+	}
+	t.verdict = ratelimit.Verdict{
+		Outcome: ratelimit.OutcomeGo, At: at, Now: m.now, Pool: pool, Counted: t.counts, InWindow: inWindow,
+	}
+}
+
+// drop gives a reservation back.
+func (m *model) drop(t *task) {
+	if t.state == "reserved" {
+		m.giveBack(t)
+	}
+}
+
+// naive counts what a level must never have too much of: the different
+// customers that something was sent to within the window and not refused.
+func (m *model) naive(of func(*task) bool) int {
+	customers := map[string]bool{}
+	for _, t := range m.jobs {
+		sent := t.state == "granted" || t.state == "delivered"
+		if sent && t.counts && of(t) && t.at.After(m.now.Add(-m.window)) {
+			customers[t.Customer] = true
+		}
+	}
+	return len(customers)
+}
