@@ -38,8 +38,7 @@ func (r Record) Apply(e Event) Record {
 		}
 		timeline = slices.Delete(timeline, i, i+1)
 	}
-	at, _ := slices.BinarySearchFunc(timeline, e, compareEvents)
-	r.Timeline = withoutRefusals(slices.Insert(timeline, at, e))
+	r.Timeline = withoutRefusals(append(timeline, e))
 	return r.read()
 }
 
@@ -71,8 +70,11 @@ func compareEvents(a, b Event) int {
 // read derives every field from the timeline, first event to last, so that the
 // highest in the canonical order has the last word.
 func (r Record) read() Record {
+	last := lastAttempts(r.Timeline)
+	slices.SortFunc(r.Timeline, func(a, b Event) int { return compareEvents(last.of(a), last.of(b)) })
 	next := Record{Timeline: r.Timeline}
-	for _, e := range r.Timeline {
+	for _, told := range r.Timeline {
+		e := last.of(told)
 		next.ID = e.Job
 		next.From = cmp.Or(e.From, next.From)
 		next.To = cmp.Or(e.To, next.To)
@@ -91,6 +93,27 @@ func (r Record) read() Record {
 		}
 	}
 	return next
+}
+
+// attempts maps the SID of a message to the last attempt that names it.
+type attempts map[string]int
+
+func lastAttempts(timeline []Event) attempts {
+	last := attempts{}
+	for _, e := range timeline {
+		if e.SID != "" {
+			last[e.SID] = max(last[e.SID], e.Attempt)
+		}
+	}
+	return last
+}
+
+// of is the event as one of the attempt that its message belongs to. The two
+// differ where a message that had been given up is found to have arrived after
+// the next attempt was decided on: what is told of it then counts for both.
+func (a attempts) of(e Event) Event {
+	e.Attempt = max(e.Attempt, a[e.SID])
+	return e
 }
 
 // Begun reports whether an attempt after the given one has come out of the

@@ -38,6 +38,12 @@ func TestApplyInTheOrdersOfPractice(t *testing.T) {
 	limit.Error = &delivery.Error{Code: 63018, Message: "rate limit exceeded"}
 	conflict := step(delivery.EventRejected, 0, 9)
 	conflict.Reason = delivery.ReasonConflict
+	// A message given up, whose SID is named after the next attempt was planned.
+	of := func(sid string, e delivery.Event) delivery.Event {
+		e.SID = sid
+		return e
+	}
+	arrived := events{step(delivery.EventUnknown, 1, 3), step(delivery.EventScheduled, 2, 4), of("SM1", step(delivery.EventQueued, 2, 6))}
 	cases := []struct {
 		name    string
 		events  events
@@ -60,6 +66,8 @@ func TestApplyInTheOrdersOfPractice(t *testing.T) {
 		{"63018, then parked", append(before, limit, step(delivery.EventParked, 2, 6)), delivery.StatusParked, 2},
 		{"63018 told after parked", append(before, step(delivery.EventParked, 2, 6), limit), delivery.StatusParked, 2},
 		{"late sent of the first attempt", append(before, limit, step(delivery.EventSending, 2, 7), step(delivery.EventSent, 1, 8)), delivery.StatusSending, 2},
+		{"arrived after all, and delivered", append(arrived, of("SM1", step(delivery.EventDelivered, 1, 9))), delivery.StatusDelivered, 2},
+		{"sent, and then found to have arrived", append(events{of("SM1", step(delivery.EventSent, 1, 5))}, arrived...), delivery.StatusSent, 2},
 		{"redriven", append(before, step(delivery.EventFailed, 1, 4), step(delivery.EventRedriven, 2, 5)), delivery.StatusAccepted, 2},
 		{"cancelled while parked", events{step(delivery.EventParked, 1, 1), step(delivery.EventCanceled, 1, 2)}, delivery.StatusCanceled, 1},
 		{"refused, and later accepted under this id", events{step(delivery.EventRejected, 0, 0), step(delivery.EventAccepted, 1, 5)}, delivery.StatusAccepted, 1},

@@ -16,6 +16,9 @@ import (
 // It never sends. Either the earlier delivery's outcome is known, and this is
 // a copy; or it is not, and after the grace evidence decides.
 func (d *Dispatcher) settlePrior(ctx context.Context, task delivery.Task, v ratelimit.Verdict) Step {
+	if v.Reason == ratelimit.ReasonArrived {
+		return d.tell(ctx, task, arrived(task, v))
+	}
 	if v.SID != "" {
 		return Step{Settlement: ack()}
 	}
@@ -64,6 +67,14 @@ func next(task delivery.Task, now time.Time) delivery.Settlement {
 
 func comeBack(task delivery.Task, at, ended time.Time) delivery.Settlement {
 	return delivery.Settlement{Action: delivery.Schedule, At: at, Attempt: task.Attempt, Ended: ended}
+}
+
+// arrived: the attempt before this one, once unknown, reached the provider after
+// all. Its message is this attempt's too, and nothing is sent.
+func arrived(task delivery.Task, v ratelimit.Verdict) Step {
+	e := task.Job.Happened(delivery.EventQueued, task.Attempt, v.Now, fmt.Sprintf("queued:%s:%d", v.SID, task.Attempt))
+	e.SID, e.Reason = v.SID, "an earlier attempt arrived after all"
+	return Step{Event: &e, Settlement: ack()}
 }
 
 // interrupted: the earlier delivery died, or stood still, with the attempt in

@@ -87,3 +87,30 @@ func TestRealGateRefusedThenDead(t *testing.T) {
 	require.Equal(t, delivery.StatusQueued, w.log.record("a").Status)
 	require.Equal(t, 2, w.log.record("a").Attempt)
 }
+
+// TestRealGateHearsOfALostMessageInTime: the next attempt was decided on, and
+// before it is sent a late callback names the message that had been given up.
+func TestRealGateHearsOfALostMessageInTime(t *testing.T) {
+	t.Parallel()
+	w, gate := realGate(t)
+	task := taskOf(template("a"))
+	task.Token = "first"
+	v, err := gate.Admit(t.Context(), ratelimit.Request{
+		Job: "a", Digest: task.Job.Digest(), Sender: task.Job.Sender(), Pool: account,
+		Customer: delivery.CustomerKey(task.Job.To), Attempt: 1, Token: "first", Template: true,
+	})
+	require.NoError(t, err)
+	require.Equal(t, ratelimit.OutcomeGo, v.Outcome)
+	require.NoError(t, gate.Apply(t.Context(), 0, 1, []ratelimit.Change{{
+		Kind: ratelimit.Progress, Job: "a", Attempt: 1, At: start, SID: "SMlate", Status: "sent",
+	}}))
+
+	task.Attempt, task.Token = 2, "second"
+	settlement := w.handler.Handle(t.Context(), task)
+	require.Equal(t, delivery.Ack, settlement.Action)
+	require.Empty(t, w.phone.messages, "nothing is sent")
+	record := w.log.record("a")
+	require.Equal(t, delivery.StatusQueued, record.Status)
+	require.Equal(t, "SMlate", record.SID)
+	require.Equal(t, 2, record.Attempt, "the job goes on from there")
+}

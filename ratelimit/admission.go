@@ -83,6 +83,10 @@ const (
 	ReasonWaiting      = "waiting"
 )
 
+// ReasonArrived is given with a prior grant when the attempt before this one
+// has proved to have reached the provider after all.
+const ReasonArrived = "arrived"
+
 // Reasons to suppress.
 const (
 	ReasonOptedOut = "opted_out"

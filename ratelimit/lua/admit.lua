@@ -43,6 +43,20 @@ local function earlier()
     in_window = not grant.counted, sid = grant.sid, settled = settled })
 end
 
+-- An attempt whose outcome was unknown may prove to have reached the provider
+-- after the next one was decided on. That next one must not be sent.
+local function arrived()
+  if job.attempt < 2 then
+    return nil
+  end
+  local n = us(job.attempt - 1)
+  local f = call('HMGET', job.hash, 'g' .. n, 'i' .. n)
+  local before = unpack_grant(f[1], nil, nil, f[2])
+  if before and (before.state == 'd' or (before.state == 'g' and before.sid)) then
+    return verdict('prior', { at = before.given, sid = before.sid, settled = true, reason = 'arrived' })
+  end
+end
+
 -- Ends the job. What is true now: every later copy of it gets the same answer,
 -- until the log tells its end; a crash before the event is in the log is made
 -- up for by the next delivery.
@@ -195,7 +209,7 @@ local function decide()
     return verdict('conflict')
   end
   job.digest, job.sender, job.customer = digest, sender_name, customer
-  local answer = earlier() or over()
+  local answer = earlier() or arrived() or over()
   if answer then
     return answer
   end
