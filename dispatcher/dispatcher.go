@@ -15,6 +15,8 @@ type Gate interface {
 	Admit(ctx context.Context, r ratelimit.Request) (ratelimit.Verdict, error)
 	// Claim binds an id to its content; false with a nil error is a new id.
 	Claim(ctx context.Context, job, digest, sender string) (known bool, err error)
+	// Confirm counts an attempt from now on, instead of from its grant.
+	Confirm(ctx context.Context, job string, attempt int, token string) error
 	// GiveBack frees the slot of an attempt that certainly reached nobody.
 	GiveBack(ctx context.Context, job string, attempt int, token string) error
 	// Trip parks everything of a sender until the given time.

@@ -60,6 +60,13 @@ func (d *Dispatcher) conclude(task delivery.Task, step Step, asked time.Time) St
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), left)
 	defer cancel()
+	if t := step.Event.Type; t == delivery.EventQueued || t == delivery.EventUnknown {
+		// Best effort, and the first thing done: the log tells the gate too, but
+		// later.
+		if err := d.gate.Confirm(ctx, task.Job.ID, task.Attempt, task.Token); err != nil {
+			d.cfg.Log.WarnContext(ctx, "slot not moved to the answer", "job", task.Job.ID, "error", err)
+		}
+	}
 	if step.Trip > 0 {
 		until := d.cfg.Clock().Add(step.Trip)
 		if err := d.gate.Trip(ctx, task.Job.Sender(), step.Event.Reason, until); err != nil {

@@ -213,6 +213,19 @@ func (g *Gate) Disclaim(ctx context.Context, job, digest, sender string) error {
 	return err
 }
 
+// Confirm counts the attempt from now on instead of from its grant: call it as
+// soon as the provider has, or may have, taken the message. The log tells the
+// gate so too, but later, and not while no tracker reads it; with a window that
+// is short against that, a place could come back too early. It does nothing
+// unless token holds the attempt's grant. Safe to repeat.
+func (g *Gate) Confirm(ctx context.Context, job string, attempt int, token string) error {
+	if job == "" || attempt < 1 || token == "" {
+		return errors.New("confirm: job, attempt and token must be set")
+	}
+	_, err := g.ask(ctx, confirmScript, []string{jobKey(job)}, attempt, token)
+	return err
+}
+
 // GiveBack returns the place of an attempt that definitely was not delivered.
 // It does nothing unless token holds the attempt's grant, and frees the place
 // only if no other attempt has counted the customer since: over-counting is

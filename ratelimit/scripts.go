@@ -23,6 +23,7 @@ var (
 	admitScript    = load("admit", "gate", "window", "record", "waiting", "policy", "rate")
 	claimScript    = load("claim", "gate")
 	disclaimScript = load("disclaim", "gate")
+	confirmScript  = load("confirm", "gate", "window", "record")
 	giveBackScript = load("giveback", "gate", "window", "record")
 	cancelScript   = load("cancel", "gate", "window", "record", "waiting")
 	applyScript    = load("apply", "gate", "window", "record", "waiting", "policy", "choice")

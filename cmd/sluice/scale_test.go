@@ -23,18 +23,21 @@ import (
 const gamma = "15550100003"
 
 // scalePools are the pools with their limits and those of their senders, per
-// window of scaleWindow: some 40 messages a second, which is less than is
-// published, so that jobs wait. East is full before its senders are.
+// window: some 40 messages a second, which is less than is published, so that
+// jobs wait. East is full before its senders are.
 var scalePools = []struct {
 	name    string
 	limit   int
 	senders map[string]int
 }{
-	{"east", 80, map[string]int{alpha: 50, beta: 60}},
-	{"west", 40, map[string]int{gamma: 40}},
+	{"east", 100, map[string]int{alpha: 60, beta: 70}},
+	{"west", 50, map[string]int{gamma: 50}},
 }
 
-const scaleWindow = "3s"
+// A day is to its margin and to the life of a tracker's lease as nothing here
+// can be: the margin covers the whole of an attempt (ack wait), so that a limit
+// holds for as long as no tracker tells the gate when a message really went.
+const scaleWindow, scaleMargin = "2s", "2s"
 
 // TestRolesAtScale runs two of each role that may have replicas, and holds every
 // job's state against the provider's ledger. SLUICE_TEST_JOBS is how many jobs.
@@ -112,7 +115,7 @@ func startFleet(t testing.TB, n int) *fleet {
 	redisAddr := fixedAddr(t)
 	startRedis(t, redisAddr)
 	settings := quick(t).with("SLUICE_NATS_URL", startNATS(t), "SLUICE_REDIS_URL", "redis://"+redisAddr,
-		"SLUICE_WINDOW", scaleWindow, "SLUICE_STALE_AFTER", "1s")
+		"SLUICE_WINDOW", scaleWindow, "SLUICE_WINDOW_MARGIN", scaleMargin, "SLUICE_STALE_AFTER", "1s")
 	delete(settings, "SLUICE_DATA")
 	f := &fleet{t: t, judge: startProvider(t, settings)}
 	settings["SLUICE_MESSAGES_URL"] = f.judge.base

@@ -1,0 +1,17 @@
+-- Moves the place of an attempt forward to now: the provider may have taken its
+-- message at any moment since the grant.
+--
+-- KEYS 1 job
+-- ARGV 10 attempt  11 token
+-- Returns 1 if token holds the attempt's grant, else 0.
+
+local job = read(KEYS[1], tonumber(ARGV[10]))
+local grant = job.grant
+if not grant or grant.token ~= ARGV[11] or grant.state ~= 'g' then
+  return 0
+end
+if grant.counted then
+  refresh(job, grant, now, set(call('HGET', key.sender .. job.sender, 'member')))
+  save(job)
+end
+return 1
