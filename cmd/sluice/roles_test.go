@@ -39,7 +39,8 @@ func TestRolesApart(t *testing.T) {
 	require.Equal(t, "callbacks", received.Role)
 	settings["SLUICE_PUBLIC_URL"] = received.Callbacks
 	api := newSite(t, start(t, settings, "api").ready().API)
-	start(t, settings, "tracker").ready()
+	tracker := start(t, settings.with("SLUICE_LOG_LEVEL", "info"), "tracker")
+	tracker.ready()
 	senders := []*site{
 		newSite(t, start(t, settings, "dispatcher").ready().Admin), newSite(t, start(t, settings, "dispatcher").ready().Admin),
 	}
@@ -53,7 +54,10 @@ func TestRolesApart(t *testing.T) {
 	eventually(t, func() bool { return judge.accepted() >= 60 }, func() string { return "too few messages went" })
 	redisServer.kill()
 	startRedis(t, redisAddr)
-	awaitReadyz(senders[0], http.StatusServiceUnavailable, "the gate is closed")
+	// The tracker's word is looked for and not /readyz, which is 503 for so
+	// short a while that a slow poll may miss it.
+	opened := func() int { return strings.Count(tracker.stderr.tail(1<<20), "the gate is open") }
+	eventually(t, func() bool { return opened() >= 2 }, func() string { return fmt.Sprintf("the gate was opened %d times", opened()) })
 	sentBefore := judge.accepted()
 	for _, sender := range senders {
 		awaitReadyz(sender, http.StatusOK, "ready")
