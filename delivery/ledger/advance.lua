@@ -1,12 +1,17 @@
--- Moves the position forward, never back.
+-- Moves the position on, if it is where the caller left it.
 --
 -- KEYS 1 position
--- ARGV 1 a log sequence, decimal. Compared as text: a Lua number is exact only
---        to 2^53
--- returns the position
-local held, new = redis.call('GET', KEYS[1]) or '0', ARGV[1]
-if #new > #held or (#new == #held and new > held) then
-  redis.call('SET', KEYS[1], new)
-  return new
+-- ARGV 1 the log sequence expected, 2 the next one, decimal. Compared as text:
+--        a Lua number is exact only to 2^53
+-- returns 1, or 0 with nothing written when the position is another, or back
+--         at the start because Redis was emptied
+local held = redis.call('GET', KEYS[1]) or '0'
+-- A repetition of the run that wrote it is told so, and writes nothing.
+if held == ARGV[2] then
+  return 1
 end
-return held
+if held ~= ARGV[1] then
+  return 0
+end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1

@@ -108,19 +108,36 @@ func (l *Ledger) Oldest(ctx context.Context) (at time.Time, ok bool, err error) 
 	return time.UnixMicro(int64(first[0].Score)).UTC(), true, nil
 }
 
-// Advance notes that every event of the log up to and including the sequence
-// upTo was applied. The position never goes back.
+// ErrMoved is the answer to an applier whose position is not the ledger's:
+// Redis was emptied or is an older copy, or another applier was faster. Read
+// the position again and apply from there.
+var ErrMoved = errors.New("ledger: the position is not where it was left: read it again and apply from there")
+
+// Advance notes that every event of the log from the sequence after from up to
+// and including upTo was applied, on top of those up to from. It returns
+// ErrMoved unless the ledger stands at from: upon a Redis that lost its records
+// in the meantime, the position must not pass entries that are not in it.
 //
-// Once it returns, an applier that starts anew begins after upTo; so it is
+// Once it returns nil, an applier that starts anew begins after upTo; so it is
 // called after Apply. A crash between the two applies events again, to no
 // effect.
-func (l *Ledger) Advance(ctx context.Context, upTo uint64) error {
-	_, err := l.runAll(ctx, advanceScript, []call{{
+func (l *Ledger) Advance(ctx context.Context, from, upTo uint64) error {
+	if upTo < from {
+		return fmt.Errorf("ledger: the position must not go back from %d to %d", from, upTo)
+	}
+	replies, err := l.runAll(ctx, advanceScript, []call{{
 		keys: []string{positionKey},
-		args: []any{strconv.FormatUint(upTo, 10)},
+		args: []any{strconv.FormatUint(from, 10), strconv.FormatUint(upTo, 10)},
 	}})
 	if err != nil {
 		return fmt.Errorf("ledger: advance position: %w", err)
+	}
+	moved, err := replies[0].Int()
+	if err != nil {
+		return fmt.Errorf("ledger: advance position: %w", err)
+	}
+	if moved == 0 {
+		return ErrMoved
 	}
 	return nil
 }

@@ -185,7 +185,7 @@ func TestOneHashTagForEveryKey(t *testing.T) {
 			withSID(happened("a", delivery.EventDelivered, 1, 2), "SM1"),
 			loose("SM2", delivery.EventSent, 3),
 		}))
-		require.NoError(t, l.Advance(t.Context(), 7))
+		require.NoError(t, l.Advance(t.Context(), 0, 7))
 		all := dump(t, rdb)
 		require.GreaterOrEqual(t, len(all), 9)
 		for key := range all {
@@ -254,21 +254,29 @@ func TestLostScriptsAreLoadedAgain(t *testing.T) {
 	})
 }
 
-func TestPositionNeverGoesBack(t *testing.T) {
+func TestThePositionIsFenced(t *testing.T) {
 	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
 		l, _ := newLedger(rdb)
-		at, err := l.Position(t.Context())
-		require.NoError(t, err)
-		require.Zero(t, at)
 		const exact = 1 << 53 // beyond it, floating point skips integers
-		highest := uint64(0)
-		for _, upTo := range []uint64{9, 10, 2, 100, 99, exact, exact + 1, exact, math.MaxUint64, 1} {
-			require.NoError(t, l.Advance(t.Context(), upTo))
-			highest = max(highest, upTo)
+		stands := func(want uint64) {
+			t.Helper()
 			at, err := l.Position(t.Context())
 			require.NoError(t, err)
-			require.Equal(t, highest, at)
+			require.Equal(t, want, at)
 		}
+		stands(0)
+		last := uint64(0)
+		for _, upTo := range []uint64{9, 10, 100, exact, exact + 1, math.MaxUint64} {
+			require.NoError(t, l.Advance(t.Context(), last, upTo))
+			require.NoError(t, l.Advance(t.Context(), last, upTo), "a repetition")
+			require.ErrorIs(t, l.Advance(t.Context(), upTo-1, upTo-1), ledger.ErrMoved)
+			stands(upTo)
+			last = upTo
+		}
+		require.Error(t, l.Advance(t.Context(), last, 1), "it never goes back")
+		require.NoError(t, rdb.FlushDB(t.Context()).Err())
+		require.ErrorIs(t, l.Advance(t.Context(), 100, 101), ledger.ErrMoved, "an emptied Redis")
+		stands(0)
 	})
 }
 

@@ -117,6 +117,7 @@ type place struct {
 	renewed  time.Time
 	gap      time.Duration // the longest time between two renewals
 	applyErr error
+	applied  func() // called, locked, after records were written
 }
 
 func newPlace() *place { return &place{steps: &steps{}, current: "life 1"} }
@@ -195,14 +196,21 @@ func (b books) Apply(_ context.Context, events []delivery.Event) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.add("apply")
+	if b.applied != nil {
+		b.applied()
+	}
 	return b.applyErr
 }
 
-func (b books) Advance(_ context.Context, upTo uint64) error {
+func (b books) Advance(_ context.Context, from, upTo uint64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if from != b.position {
+		b.add("moved")
+		return errBroken
+	}
 	b.add("advance")
-	b.position = max(b.position, upTo)
+	b.position = upTo
 	return nil
 }
 

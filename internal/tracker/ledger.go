@@ -13,11 +13,11 @@ import (
 )
 
 // Ledger is the ledger as a projection of the log. Apply takes events in any
-// order and any number of times.
+// order and any number of times. Advance fails unless the ledger stands at from.
 type Ledger interface {
 	Apply(ctx context.Context, events []delivery.Event) error
 	Position(ctx context.Context) (uint64, error)
-	Advance(ctx context.Context, upTo uint64) error
+	Advance(ctx context.Context, from, upTo uint64) error
 }
 
 // LedgerProjection keeps the ledger up to date with the log.
@@ -81,18 +81,14 @@ func (p *LedgerProjection) apply(ctx context.Context, entries []delivery.Entry) 
 			events = append(events, event)
 		}
 	}
-	// Asked before every batch: upon an emptied ledger the position would
-	// otherwise be written past entries that are not in it.
-	if err := p.stands(ctx); err != nil {
-		return err
-	}
 	if err := p.ledger.Apply(ctx, events); err != nil {
 		return fmt.Errorf("events not applied to the ledger: %w", err)
 	}
 	// Records first, position second: a crash in between applies the same
-	// events once more, which changes nothing.
+	// events once more, which changes nothing. The position is fenced: a ledger
+	// that was emptied between the two stands elsewhere, and is followed anew.
 	last := entries[len(entries)-1].Seq
-	if err := p.ledger.Advance(ctx, last); err != nil {
+	if err := p.ledger.Advance(ctx, p.Applied(), last); err != nil {
 		return fmt.Errorf("ledger position not advanced: %w", err)
 	}
 	p.applied.Store(last)

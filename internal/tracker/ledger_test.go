@@ -60,6 +60,21 @@ func TestAnEmptiedLedgerIsRefilled(t *testing.T) {
 	})
 }
 
+// TestALedgerEmptiedBetweenTwoWritesIsRefilled: the records of a batch went to
+// a Redis that is gone when their position is written.
+func TestALedgerEmptiedBetweenTwoWritesIsRefilled(t *testing.T) {
+	keeping(t, 10, func(t *testing.T, log *tape, b *place, p *tracker.LedgerProjection) {
+		b.locked(func() { b.applied = func() { b.position = 0 } })
+		log.grow(1)
+		synctest.Wait()
+		require.True(t, b.has("moved"))
+		b.locked(func() { b.applied = nil })
+		after(2 * time.Second)
+		require.Equal(t, []uint64{1, 1}, log.began())
+		require.EqualValues(t, 11, b.position)
+	})
+}
+
 func TestAnEmptiedLedgerIsNoticedWithoutNewEvents(t *testing.T) {
 	keeping(t, 10, func(t *testing.T, log *tape, b *place, p *tracker.LedgerProjection) {
 		b.restart("", 0)
@@ -74,7 +89,7 @@ func TestALedgerThatIsAheadStays(t *testing.T) {
 		b.restart("", 12) // another tracker was faster
 		log.grow(3)
 		after(10 * time.Second)
-		require.Equal(t, []uint64{1}, log.began())
+		require.Equal(t, []uint64{1, 13}, log.began())
 		require.EqualValues(t, 13, b.position)
 	})
 }
