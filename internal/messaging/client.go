@@ -1,6 +1,7 @@
-// Package messaging speaks Twilio's Messages API: it sends a message, fetches
-// one, lists them, explains the provider's error codes and checks the signature
-// of its callbacks.
+// Package messaging speaks Twilio's APIs: it sends a message, fetches one, lists
+// them ([Client]), manages WhatsApp senders ([SendersClient]), reads templates
+// ([ContentClient]), explains the provider's error codes and checks the
+// signature of its callbacks.
 //
 // Sending a message is not idempotent and the API takes no idempotency key
 // (Twilio error 20500). The package is therefore built around one question:
@@ -9,14 +10,12 @@
 package messaging
 
 import (
-	"cmp"
 	"context"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -35,7 +34,9 @@ const (
 // Config is how a Client reaches the provider. The zero value is ready to use.
 type Config struct {
 	// BaseURL is scheme and host of the API, optionally with a path prefix.
-	// Default https://api.twilio.com.
+	// Default the vendor's: https://api.twilio.com for messages,
+	// https://messaging.twilio.com for senders, https://content.twilio.com for
+	// templates.
 	BaseURL string
 
 	// Timeout bounds one call from its start to the last byte of the answer,
@@ -59,54 +60,29 @@ type Config struct {
 
 // Client calls the Messages API for one account. It is safe for concurrent use.
 type Client struct {
-	baseURL       string
-	messages      string // URL of the account's messages, without ".json"
-	authorization string
-	timeout       time.Duration
-	limiter       *rate.Limiter
-	catalogue     *Catalogue
-	transport     *http.Transport
-	now           func() time.Time
+	*caller
+	messages string // URL of the account's messages, without ".json"
 }
 
 // NewClient returns a client for account. It makes no call: wrong credentials
 // or a wrong BaseURL show in the first one.
 func NewClient(account Account, cfg Config) *Client {
-	base := strings.TrimRight(cmp.Or(cfg.BaseURL, defaultBaseURL), "/")
-	timeout := cmp.Or(cfg.Timeout, defaultTimeout)
-	catalogue := cfg.Catalogue
-	if catalogue == nil {
-		catalogue = DefaultCatalogue()
-	}
-	return &Client{
-		baseURL:       base,
-		messages:      base + "/2010-04-01/Accounts/" + url.PathEscape(account.SID) + "/Messages",
-		authorization: account.authorization(),
-		timeout:       timeout,
-		// A burst of one spaces calls evenly: the provider counts concurrent
-		// requests, so a burst after a pause is what it would refuse.
-		limiter:   rate.NewLimiter(cmp.Or(cfg.RequestsPerSecond, rate.Inf), 1),
-		catalogue: catalogue,
-		transport: newTransport(cmp.Or(cfg.MaxConns, defaultMaxConns), timeout, cfg.DialContext),
-		now:       time.Now,
-	}
+	c := newCaller("messages api", defaultBaseURL, account, cfg)
+	return &Client{caller: c, messages: c.baseURL + "/2010-04-01/Accounts/" + url.PathEscape(account.SID) + "/Messages"}
 }
-
-// Close drops the idle connections. Calls under way are not disturbed.
-func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 // Create sends a message and returns it as the provider stored it, with its
 // SID. On error, always a *Failure, the class says whether the message may
 // exist all the same.
 func (c *Client) Create(ctx context.Context, m Message) (Resource, error) {
-	return c.resource(c.exchange(ctx, http.MethodPost, c.messages+".json", m.form().Encode()))
+	return c.resource(c.exchange(ctx, call{http.MethodPost, c.messages + ".json", formType, m.form().Encode()}))
 }
 
 // Fetch returns the message sid as it stands now. On error, always a *Failure:
 // HTTPStatus 404 says that the provider has no such message. Fetching may
 // always be repeated.
 func (c *Client) Fetch(ctx context.Context, sid string) (Resource, error) {
-	return c.resource(c.exchange(ctx, http.MethodGet, c.messages+"/"+url.PathEscape(sid)+".json", ""))
+	return c.resource(c.exchange(ctx, get(c.messages+"/"+url.PathEscape(sid)+".json")))
 }
 
 // List returns at most limit messages from one address to another, newest first.
@@ -119,7 +95,7 @@ func (c *Client) List(ctx context.Context, to, from string, limit int) ([]Resour
 	var found []Resource
 	next := c.messages + ".json?" + listQuery(to, from, limit)
 	for len(found) < limit && next != "" {
-		r := c.exchange(ctx, http.MethodGet, next, "")
+		r := c.exchange(ctx, get(next))
 		if f := c.judge(r); f != nil {
 			return nil, f
 		}

@@ -33,7 +33,7 @@ type reply struct {
 // exchange makes one call within the client's time-out and reads the answer
 // whole. It uses the transport itself: no redirect is ever followed, and no
 // error repeats the URL, whose query may hold a customer's address.
-func (c *Client) exchange(ctx context.Context, method, target, encoded string) reply {
+func (c *caller) exchange(ctx context.Context, what call) reply {
 	late := fmt.Errorf("not answered within %s: %w", c.timeout, context.DeadlineExceeded)
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, late)
 	defer cancel()
@@ -41,23 +41,23 @@ func (c *Client) exchange(ctx context.Context, method, target, encoded string) r
 	if err := c.limiter.Wait(ctx); err != nil {
 		return reply{err: fmt.Errorf("wait for the local request rate: %w", err)}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, target, nil)
+	req, err := http.NewRequestWithContext(ctx, what.method, what.target, nil)
 	if err != nil {
 		return reply{err: errors.New("the URL of the API is malformed: check its base URL")}
 	}
 	req.Header.Set("Authorization", c.authorization)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "sluice")
-	if method != http.MethodPost {
+	if what.method != http.MethodPost {
 		return c.roundTrip(req)
 	}
 
 	// No Idempotency-Key: the provider ignores it, and net/http takes it as a
 	// licence to repeat the POST.
-	p := &post{form: encoded, maySend: func() error { return c.stillInTime(ctx) }}
+	p := &post{form: what.body, maySend: func() error { return c.stillInTime(ctx) }}
 	req = req.WithContext(httptrace.WithClientTrace(ctx, p.trace()))
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Body, req.GetBody, req.ContentLength = p.body(), p.again, int64(len(encoded))
+	req.Header.Set("Content-Type", what.contentType)
+	req.Body, req.GetBody, req.ContentLength = p.body(), p.again, int64(len(what.body))
 	r := c.roundTrip(req)
 	unsent, refusal := p.withdraw()
 	r.written, r.err = !unsent, cmp.Or(refusal, r.err)
@@ -66,7 +66,7 @@ func (c *Client) exchange(ctx context.Context, method, target, encoded string) r
 
 // stillInTime refuses a call whose deadline has passed on the wall clock too:
 // in suspend the monotonic clock of the context stands still.
-func (c *Client) stillInTime(ctx context.Context) error {
+func (c *caller) stillInTime(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -76,7 +76,7 @@ func (c *Client) stillInTime(ctx context.Context) error {
 	return nil
 }
 
-func (c *Client) roundTrip(req *http.Request) reply {
+func (c *caller) roundTrip(req *http.Request) reply {
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
 		return reply{err: err}

@@ -12,6 +12,13 @@ var (
 		p, err := decodePage(body)
 		return len(p.resources), p.next, err
 	}
+	DecodeSenderPage = func(body []byte) (sids []string, next string, err error) {
+		p, err := decodeSenderPage(body)
+		for _, s := range p.senders {
+			sids = append(sids, s.SID)
+		}
+		return sids, p.next, err
+	}
 	DecodeProblem   = func(body []byte) (int, string) { p := decodeProblem(body); return p.Code, p.Message }
 	ParseRetryAfter = parseRetryAfter
 )

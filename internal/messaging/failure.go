@@ -10,15 +10,15 @@ import (
 )
 
 // Failure says what is known about a call that did not succeed. Every error of
-// a Client is one.
+// a Client, a SendersClient or a ContentClient is one.
 type Failure struct {
 	// Class says what to do with the message. See the constants.
 	Class Class
 
 	// Written says that a POST was begun on a connection, so that part of it
 	// may have reached the provider. False is certain: no byte of it was or will
-	// be sent. It is never true of Fetch and List, which change nothing and may
-	// always be repeated.
+	// be sent. It is never true of reading, which changes nothing and may always
+	// be repeated.
 	Written bool
 
 	HTTPStatus int    // 0: no answer came
@@ -32,13 +32,14 @@ type Failure struct {
 	RequestID string // Twilio-Request-Id, for the provider's support
 	Err       error  // the cause in the network or in reading the answer, if any
 
+	api    string // the API's name, for people
 	advice string
 }
 
 // Error says what happened, and what to do next where the catalogue knows it.
 func (f *Failure) Error() string {
 	var b strings.Builder
-	b.WriteString("messages api: ")
+	b.WriteString(cmp.Or(f.api, "messages api") + ": ")
 	if f.HTTPStatus == 0 {
 		b.WriteString("no answer")
 	} else {
@@ -64,7 +65,7 @@ func (f *Failure) Error() string {
 func (f *Failure) Unwrap() error { return f.Err }
 
 // judge returns nil for an answer of success that was read whole.
-func (c *Client) judge(r reply) *Failure {
+func (c *caller) judge(r reply) *Failure {
 	if r.status/100 == 2 && r.err == nil {
 		return nil
 	}
@@ -72,7 +73,7 @@ func (c *Client) judge(r reply) *Failure {
 	if r.err == nil {
 		p = decodeProblem(r.body)
 	}
-	f := r.failure()
+	f := c.failure(r)
 	f.Code, f.Message = p.Code, p.Message
 	f.Class = c.catalogue.classify(r.status, p.Code, r.written)
 	if entry, ok := c.catalogue.entries[p.Code]; ok && entry.Class == f.Class {
@@ -82,15 +83,15 @@ func (c *Client) judge(r reply) *Failure {
 }
 
 // unreadable is the failure of an answer of success without its content.
-func (c *Client) unreadable(r reply, err error) *Failure {
+func (c *caller) unreadable(r reply, err error) *Failure {
 	r.err = err
-	f := r.failure()
+	f := c.failure(r)
 	f.Class = unclear(r.written)
 	return f
 }
 
-func (r reply) failure() *Failure {
-	return &Failure{Written: r.written, HTTPStatus: r.status, RetryAfter: r.retryAfter, RequestID: r.requestID, Err: r.err}
+func (c *caller) failure(r reply) *Failure {
+	return &Failure{api: c.api, Written: r.written, HTTPStatus: r.status, RetryAfter: r.retryAfter, RequestID: r.requestID, Err: r.err}
 }
 
 // classify decides the class of a call that did not succeed, from the HTTP
