@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,10 +13,11 @@ func newSandbox(p *program) *cobra.Command {
 	var stand sandbox.Config
 	cmd := &cobra.Command{
 		Use: "sandbox", Short: "Runs the stand-in for the provider alone", Args: cobra.NoArgs,
-		Long: `Runs the stand-in for the provider alone: the Messages API over HTTP, with the
-platform's rules on messaging limits, customer service windows, rates and
-opt-outs, signed callbacks, customers who read, answer and opt out, and faults
-on request. For integration tests of your own.`,
+		Long: `Runs the stand-in for the provider alone: the Messages, Senders and Content API
+over HTTP, with the platform's rules on messaging limits, customer service
+windows, rates, opt-outs, senders and templates, signed callbacks, customers who
+read, answer and opt out, and faults on request. For integration tests of your
+own.`,
 		Example: `  sluice sandbox --sandbox-addr 127.0.0.1:8082
   curl -X PUT http://127.0.0.1:8082/sandbox/faults -d '{"drop_response":0.05}'
   curl -X PUT http://127.0.0.1:8082/sandbox/customers -d '{"reply":0.2,"stop":0.01}'
@@ -33,7 +35,10 @@ on request. For integration tests of your own.`,
 	}
 	addFlags(cmd.Flags())
 	flags := cmd.Flags()
-	flags.BoolVar(&stand.Strict, "strict", false, "only senders put by hand exist")
+	flags.BoolVar(&stand.Strict, "strict", false, "only senders and templates that were put or registered exist")
+	flags.BoolVar(&stand.Tiers, "tiers", false, "limits rise and fall by themselves with use and quality")
+	flags.DurationVar(&stand.OnboardingStep, "onboarding-step", 300*time.Millisecond,
+		"how long a sender, or a template, stays in each state on its way")
 	flags.StringVar(&stand.InboundURL, "inbound-url", "", "where customers' messages are posted")
 	flags.Float64Var(&stand.MPS, "mps", 80, "messages a second of a sender nobody has put, negative: unlimited")
 	flags.IntVar(&stand.Concurrency, "max-requests", 100,

@@ -47,8 +47,11 @@ func (s *Sandbox) sendable(req request) (*sender, *problem) {
 	if s.stopped[pair{req.to, id}] {
 		return nil, refuse(21610, "the customer has opted out of messages from this sender")
 	}
+	if bad := s.knownTemplate(req, id); bad != nil {
+		return nil, bad
+	}
 	snd := s.senderByID(id)
-	if !strings.HasPrefix(snd.status, "ONLINE") {
+	if !strings.HasPrefix(snd.channel.Course.at(s.tick()), statusOnline) {
 		return nil, refuse(63007, "the sender is not online")
 	}
 	return snd, nil
@@ -66,16 +69,20 @@ func (s *Sandbox) parties(m *message) (*sender, *pool) {
 // holds mu.
 func (s *Sandbox) weigh(m *message) {
 	snd, home := s.parties(m)
+	s.review(snd, m.accepted)
+	m.barred = s.barred(snd, m)
+	m.request.filled = nil // judged here and nowhere else
 	m.limits.sender, m.limits.pool = snd.limit, home.limit()
 	st := standing{
 		expired:    m.expires(),
 		inWindow:   m.inWindow,
+		barred:     m.barred,
 		senderFits: snd.counted.fits(m.request.to, m.limits.sender, m.accepted),
 		poolFits:   home.counted.fits(m.request.to, m.limits.pool, m.accepted),
 	}
 	m.counted, m.code = judge(m.request.template, st)
-	m.over.sender = m.code == codeOverLimit && !st.senderFits
-	m.over.pool = m.code == codeOverLimit && !st.poolFits
+	m.over.sender = m.barred == 0 && m.code == codeOverLimit && !st.senderFits
+	m.over.pool = m.barred == 0 && m.code == codeOverLimit && !st.poolFits
 }
 
 // enter puts a judged message into the ledger, takes or refreshes its slots,
@@ -83,7 +90,7 @@ func (s *Sandbox) weigh(m *message) {
 // same with the same message. The caller holds mu, or owns s alone.
 func (s *Sandbox) enter(m *message) {
 	snd, home := s.parties(m)
-	snd.auth = m.auth
+	snd.auth, snd.last = m.auth, m.accepted
 	if free := m.accepted.Add(m.wait + m.pace); free.After(snd.free) {
 		snd.free = free
 	}

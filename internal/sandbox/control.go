@@ -26,7 +26,12 @@ func (s *Sandbox) routeControl(mux *http.ServeMux) {
 		writeJSON(w, http.StatusOK, s.Customers())
 	})
 	mux.HandleFunc("PUT /sandbox/customers", s.putCustomers)
+	mux.HandleFunc("GET /sandbox/senders", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]any{"senders": s.Senders()})
+	})
+	mux.HandleFunc("GET /sandbox/senders/{sender}", s.getSender)
 	mux.HandleFunc("PUT /sandbox/senders/{sender}", s.putSender)
+	mux.HandleFunc("PUT /sandbox/templates/{sid}", s.putTemplate)
 	mux.HandleFunc("PUT /sandbox/pools/{pool}", s.putPool)
 	mux.HandleFunc("POST /sandbox/inbound", s.postInbound)
 	mux.HandleFunc("POST /sandbox/reset", func(w http.ResponseWriter, _ *http.Request) {
@@ -71,6 +76,24 @@ func (s *Sandbox) putSender(w http.ResponseWriter, r *http.Request) {
 	state, err := s.PutSender(r.PathValue("sender"), patch)
 	if valid(w, err) {
 		writeJSON(w, http.StatusOK, state)
+	}
+}
+
+func (s *Sandbox) getSender(w http.ResponseWriter, r *http.Request) {
+	state, ok := s.Sender(r.PathValue("sender"))
+	if !ok {
+		writeJSON(w, http.StatusNotFound, map[string]any{"error": map[string]string{
+			"code": "not_found", "message": "there is no such sender in this sandbox",
+		}})
+		return
+	}
+	writeJSON(w, http.StatusOK, state)
+}
+
+func (s *Sandbox) putTemplate(w http.ResponseWriter, r *http.Request) {
+	var patch TemplatePatch
+	if decode(w, r, &patch) && valid(w, s.PutTemplate(r.PathValue("sid"), patch)) {
+		w.WriteHeader(http.StatusNoContent)
 	}
 }
 

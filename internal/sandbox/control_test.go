@@ -109,10 +109,12 @@ func TestSenderKeepsWhatIsNotPut(t *testing.T) {
 	r := start(t, sandbox.Config{DefaultLimit: 7})
 	require.Equal(t, map[string]any{
 		"sender": sender, "pool": "", "limit": 7.0, "mps": 80.0, "status": "ONLINE", "quality": "HIGH",
+		"sid": "XE6615b85dd672462463c77d4fd71e0996", "limit_text": "7 Customers/24hr",
 	}, r.ok("PUT", "/sandbox/senders/"+sender, `{}`).body)
 	r.ok("PUT", "/sandbox/senders/"+sender, `{"limit":"unlimited","mps":0.5,"pool":"p"}`)
 	require.Equal(t, map[string]any{
 		"sender": sender, "pool": "p", "limit": "unlimited", "mps": 0.5, "status": "OFFLINE", "quality": "LOW",
+		"sid": "XE6615b85dd672462463c77d4fd71e0996", "limit_text": "Unlimited Customers/24hr",
 	}, r.ok("PUT", "/sandbox/senders/"+sender, `{"status":"OFFLINE","quality":"LOW","limit":null}`).body)
 }
 

@@ -79,6 +79,8 @@ type record struct {
 	Received *receivedRecord `json:"received,omitempty"`
 	Sender   *senderRecord   `json:"sender,omitempty"`
 	Pool     *poolRecord     `json:"pool,omitempty"`
+	Channel  *channelRecord  `json:"channel,omitempty"`
+	Template *template       `json:"template,omitempty"`
 }
 
 // leaving names one planned item of a message: what a webhook leaves for. A
@@ -101,6 +103,7 @@ type acceptedRecord struct {
 	Body     string    `json:"body,omitempty"`
 	Media    int       `json:"media,omitempty"`
 	Template bool      `json:"template"`
+	Content  string    `json:"content,omitempty"`
 	Callback string    `json:"callback,omitempty"`
 	Validity Duration  `json:"validity,omitempty"`
 
@@ -113,6 +116,7 @@ type acceptedRecord struct {
 	OverPool    bool     `json:"over_pool,omitempty"`
 	InWindow    bool     `json:"in_window"`
 	Counted     bool     `json:"counted"`
+	Barred      int      `json:"barred,omitempty"`
 	Code        int      `json:"code,omitempty"`
 
 	Read bool          `json:"read"` // its way ends with a read receipt
@@ -162,11 +166,11 @@ func recordOf(m *message, plan []item) record {
 	rec := acceptedRecord{
 		SID: m.sid, At: m.accepted, Account: m.auth.account, Secret: []byte(m.auth.secret),
 		From: m.request.from, Service: m.request.service, To: m.request.to, Body: m.request.body,
-		Media: m.request.media, Template: m.request.template, Callback: m.request.callback,
+		Media: m.request.media, Template: m.request.template, Content: m.request.content, Callback: m.request.callback,
 		Validity: Duration(m.request.validity), Wait: Duration(m.wait), Pace: Duration(m.pace),
 		Pool: m.pool, SenderLimit: m.limits.sender, PoolLimit: m.limits.pool,
 		OverSender: m.over.sender, OverPool: m.over.pool,
-		InWindow: m.inWindow, Counted: m.counted, Code: m.code, Read: m.read,
+		InWindow: m.inWindow, Counted: m.counted, Barred: m.barred, Code: m.code, Read: m.read,
 	}
 	for _, it := range plan {
 		rec.Plan = append(rec.Plan, plannedItem{Due: it.due, Step: it.step, Says: it.says, Silent: it.silent})
@@ -180,12 +184,12 @@ func (rec acceptedRecord) message() (*message, []item, error) {
 		sid: rec.SID, auth: credentials{rec.Account, string(rec.Secret)},
 		request: request{
 			from: rec.From, service: rec.Service, to: rec.To, body: rec.Body,
-			media: rec.Media, template: rec.Template, callback: rec.Callback,
+			media: rec.Media, template: rec.Template, content: rec.Content, callback: rec.Callback,
 			validity: time.Duration(rec.Validity),
 		},
 		wait: time.Duration(rec.Wait), pace: time.Duration(rec.Pace),
 		accepted: rec.At, updated: rec.At, pool: rec.Pool,
-		inWindow: rec.InWindow, counted: rec.Counted, code: rec.Code, read: rec.Read,
+		inWindow: rec.InWindow, counted: rec.Counted, barred: rec.Barred, code: rec.Code, read: rec.Read,
 		steps: stepsTo(rec.Code, rec.Read),
 	}
 	m.sender = m.request.sender()

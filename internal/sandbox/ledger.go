@@ -37,6 +37,7 @@ type message struct {
 	inWindow bool
 	wait     time.Duration // for the messages of its sender before it
 	pace     time.Duration // how long it keeps its sender busy
+	barred   int           // error that barred it, whatever the limits; 0: none
 	code     int           // error it ends with, 0: none
 	read     bool          // a read receipt follows the delivery
 	steps    []step
@@ -49,7 +50,7 @@ type message struct {
 // wantsSlot reports whether the message counts toward the messaging limits
 // where they leave room. It is told from what was sent, not from the decision.
 func (m *message) wantsSlot() bool {
-	return m.request.template && !m.inWindow && !m.expires()
+	return m.request.template && !m.inWindow && !m.expires() && m.barred == 0
 }
 
 // expires reports whether the message's validity ends before its turn comes.

@@ -114,9 +114,20 @@ func (r *replay) apply(rec record) error {
 		return err
 	case rec.Pool != nil:
 		return r.box.PutPool(rec.Pool.Pool, rec.Pool.Limit)
+	case rec.Channel != nil:
+		return r.channel(*rec.Channel)
+	case rec.Template != nil:
+		return r.box.setTemplate(*rec.Template)
 	default:
 		return errors.New("it records nothing")
 	}
+}
+
+func (r *replay) channel(rec channelRecord) error {
+	if !senderToken.MatchString(rec.Sender) || !rec.Channel.Course.valid() {
+		return errors.New("a sender lacks its number or its status")
+	}
+	return r.box.setChannel(rec.Sender, rec.Channel)
 }
 
 func (r *replay) accepted(rec acceptedRecord) error {

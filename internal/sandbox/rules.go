@@ -45,6 +45,8 @@ type request struct {
 	body     string // for a template: something like its rendered text
 	media    int
 	template bool
+	content  string            // HX sid, or empty
+	filled   map[string]string // its variables, until it is judged
 	callback string
 	validity time.Duration // 0: the provider's 10 h, longer than any queue
 }
@@ -117,6 +119,7 @@ func checkContent(r *request, form url.Values) *problem {
 	}
 	// A text or medium beside the template makes it free form (error 63016).
 	r.template = content != "" && r.body == "" && r.media == 0
+	r.content = content
 	return nil
 }
 
@@ -132,6 +135,7 @@ func checkVariables(r *request, form url.Values) *problem {
 	if err := json.Unmarshal([]byte(text), &variables); err != nil || variables == nil {
 		return refuse(21656, "ContentVariables is not a JSON object of strings")
 	}
+	r.filled = variables
 	if r.template {
 		r.body = rendered(variables)
 	}
@@ -181,6 +185,7 @@ func rendered(variables map[string]string) string {
 // standing is what the platform knows when it judges a message.
 type standing struct {
 	expired    bool // it leaves the sender's queue too late
+	barred     int  // error code that bars it, whatever the limits; 0: none
 	inWindow   bool // the customer service window is open
 	senderFits bool // a slot in the sender's window is free, or the customer holds one
 	poolFits   bool // the same in the pool's
@@ -194,6 +199,8 @@ func judge(template bool, st standing) (counted bool, code int) {
 	switch {
 	case st.expired:
 		return false, codeExpired
+	case st.barred != 0:
+		return false, st.barred
 	case st.inWindow:
 		return false, 0
 	case !template:

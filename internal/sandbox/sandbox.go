@@ -1,5 +1,6 @@
-// Package sandbox stands in for the provider: the Messages API with the
-// platform's rules, signed callbacks, scripted faults, and a ledger of its own.
+// Package sandbox stands in for the provider: the Messages, Senders and Content
+// API with the platform's rules, signed callbacks, scripted faults, and a ledger
+// of its own.
 //
 // It is a judge. Whatever it accepted is in its ledger, whether or not the
 // answer or a callback arrived, so a client that sends a message twice or
@@ -34,7 +35,12 @@ type Config struct {
 	DefaultLimit  int           // customers per window of a sender nobody has put, default 250
 	MPS           float64       // messages a second of a sender nobody has put, default 80, negative: unlimited
 	Concurrency   int           // requests of one account at the same time, default 100, negative: unlimited
-	Strict        bool          // only senders put by hand exist; the others get error 63007
+	Strict        bool          // only senders and templates put or registered exist; the others get errors 63007 and 21655
+	Tiers         bool          // limits rise and fall by themselves with use and quality, as Meta's do
+
+	// OnboardingStep is how long a sender stays in each state on its way online,
+	// and a template in each on its way to approval; default 300ms.
+	OnboardingStep time.Duration
 
 	// PublicURL is where clients reach the sandbox; its path, if it has one,
 	// stands before the relative URIs in answers.
@@ -78,6 +84,9 @@ func (c Config) withDefaults() Config {
 	if c.ReadShare == 0 {
 		c.ReadShare = 0.3
 	}
+	if c.OnboardingStep <= 0 {
+		c.OnboardingStep = 300 * time.Millisecond
+	}
 	if c.Workers <= 0 {
 		c.Workers = 32
 	}
@@ -104,8 +113,10 @@ type Sandbox struct {
 	book      book
 	senders   map[string]*sender
 	pools     map[string]*pool
-	service   map[pair]time.Time // when the customer of this pair last wrote
-	stopped   map[pair]bool      // the customer of this pair has opted out
+	service   map[pair]time.Time   // when the customer of this pair last wrote
+	stopped   map[pair]bool        // the customer of this pair has opted out
+	joined    map[string]time.Time // customers of the provider's shared number
+	templates map[string]*template
 	customers Customers
 	dice      dice
 }
@@ -134,6 +145,8 @@ func (s *Sandbox) empty() {
 	s.pools = map[string]*pool{}
 	s.service = map[pair]time.Time{}
 	s.stopped = map[pair]bool{}
+	s.joined = map[string]time.Time{}
+	s.templates = firstTemplates()
 	s.customers = s.cfg.customers()
 	s.dice = newDice(s.cfg.Seed)
 }
@@ -199,6 +212,8 @@ func (s *Sandbox) note(rec record) {
 func (s *Sandbox) Handler() http.Handler {
 	mux := http.NewServeMux()
 	s.routeMessages(mux)
+	s.routeSenders(mux)
+	s.routeContent(mux)
 	s.routeControl(mux)
 	return mux
 }
