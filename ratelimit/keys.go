@@ -108,6 +108,7 @@ var waitingFields = []string{"0", "1", "2", "version"}
 // they depend on what Redis holds (the pool of a sender, the sender of a job).
 func luaKeys() string {
 	names := map[string]string{
+		"pause":         keyPause,
 		"pools":         keyPools,
 		"job":           prefixJob,
 		"sender":        prefixSender,

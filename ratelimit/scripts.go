@@ -33,6 +33,7 @@ var (
 	consentScript  = load("consent", "gate", "choice")
 	tripScript     = load("trip", "gate")
 	limitsScript   = load("limits", "gate", "window", "policy")
+	previewScript  = load("preview", "gate", "window", "policy")
 	waitingScript  = load("setwaiting", "gate")
 	epochScript    = load("epoch", "gate")
 	openScript     = load("open", "gate")

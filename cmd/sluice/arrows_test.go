@@ -20,6 +20,7 @@ var arrows = map[string][]string{
 	"ratelimit":          {},
 	"internal/messaging": {},
 	"internal/embedded":  {},
+	"internal/forecast":  {},
 
 	"delivery/ledger":    {"delivery"},
 	"internal/jobstream": {"delivery"},
@@ -30,7 +31,7 @@ var arrows = map[string][]string{
 	"dispatcher":         {"delivery", "ratelimit", "internal/messaging"},
 	"internal/senders":   {"delivery", "ratelimit"},
 	"internal/tracker":   {"delivery", "ratelimit"},
-	"internal/dashboard": {"delivery", "ratelimit", "internal/senders"},
+	"internal/dashboard": {"delivery", "ratelimit", "internal/senders", "internal/forecast"},
 
 	"cmd/sluice": {"*"},
 }

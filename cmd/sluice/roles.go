@@ -187,9 +187,9 @@ func (s *system) apiHandler() (api apiServer, err error) {
 		Identities: identities{s.gate}, States: s.ledger, Announcer: announce, Logger: s.logger,
 	})
 	d := dashboard.New(dashboard.Config{
-		Jobs: jobList{s.ledger}, Stats: jobStats{s.ledger}, Limits: s.gate, Backlog: queueLoad{s.room}, Registry: s.registry,
+		Jobs: jobList{s.ledger}, Stats: jobStats{s.ledger}, Limits: s.gate, Room: s.room, Backlog: queueLoad{s.room}, Registry: s.registry,
 		Canceler: canceler{s.gate}, Announcer: announce, Events: s.log,
-		Submit: publish, Keys: keys, Window: s.cfg.Window, Log: s.logger,
+		Submit: publish, Keys: keys, Window: s.cfg.Window, Margin: s.cfg.WindowMargin, DefaultPool: s.cfg.defaultPool, Log: s.logger,
 	})
 	return apiServer{d.Handler(), d.Run}, nil
 }

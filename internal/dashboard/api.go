@@ -28,6 +28,16 @@ type Limits interface {
 	// Pools names every pool that is known, sorted.
 	Pools(ctx context.Context) ([]string, error)
 	Limits(ctx context.Context, pool string) (ratelimit.PoolLimits, error)
+	// Returns reads when the next n places come back, of the sender's window
+	// or, if sender is empty, of the pool's.
+	Returns(ctx context.Context, pool, sender string, n int) ([]ratelimit.Return, error)
+	// Preview sorts customers by what a message of the sender would need.
+	Preview(ctx context.Context, sender, pool string, customers []string) (ratelimit.Preview, error)
+}
+
+// Room counts the jobs that are parked, by sender and priority.
+type Room interface {
+	Counts(ctx context.Context) (map[string]map[delivery.Priority]int64, error)
 }
 
 // Backlog reads how much work the queue holds.
@@ -81,17 +91,21 @@ type Config struct {
 	Jobs      Jobs
 	Stats     Stats
 	Limits    Limits
+	Room      Room
 	Backlog   Backlog
 	Registry  Registry
 	Canceler  Canceler
 	Announcer Announcer
-	Submit    http.Handler     // POST /v1/jobs; nil: not served here
-	Events    Log              // GET /v1/events; nil: not served here
-	Streams   Streams          // bounds of GET /v1/events
-	Keys      Keys             // none: open to everybody who can connect
-	Window    time.Duration    // of the messaging limit; default 24h
-	Now       func() time.Time // the clock; default [time.Now]
-	Log       *slog.Logger     // default: discarded
+	Submit    http.Handler  // POST /v1/jobs; nil: not served here
+	Events    Log           // GET /v1/events; nil: not served here
+	Streams   Streams       // bounds of GET /v1/events
+	Keys      Keys          // none: open to everybody who can connect
+	Window    time.Duration // of the messaging limit; default 24h
+	Margin    time.Duration // how much longer a place is taken; default as in [ratelimit.Options]
+	// DefaultPool is where a sender counts that nobody registered.
+	DefaultPool func(sender string) string
+	Now         func() time.Time // the clock; default [time.Now]
+	Log         *slog.Logger     // default: discarded
 }
 
 // API serves the routes of the `api` role. It is safe for concurrent use.
@@ -103,9 +117,8 @@ type API struct {
 // New returns the API over cfg. With events, [API.Run] must run beside the
 // server.
 func New(cfg Config) *API {
-	if cfg.Window <= 0 {
-		cfg.Window = 24 * time.Hour
-	}
+	rules := ratelimit.Options{Window: cfg.Window, Margin: cfg.Margin}.WithDefaults()
+	cfg.Window, cfg.Margin = rules.Window, rules.Margin
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -135,6 +148,7 @@ func (a *API) routes() []route {
 		{"GET", "/v1/backlog", Read, a.answer(a.getBacklog)},
 		{"GET", "/v1/limits", Read, a.answer(a.listLimits)},
 		{"GET", "/v1/limits/{pool}", Read, a.answer(a.getLimits)},
+		{"POST", "/v1/plan", Read, a.answer(a.plan)},
 		{"GET", "/v1/senders", Read, a.answer(a.listSenders)},
 		{"GET", "/v1/senders/{sender}", Read, a.answer(a.getSender)},
 		{"PUT", "/v1/senders/{sender}", Operate, a.answer(a.putSender)},

@@ -1,54 +1,89 @@
 package dashboard
 
 import (
-	"math"
+	"context"
 	"time"
 
+	"github.com/sluicehq/sluice/delivery"
+	"github.com/sluicehq/sluice/internal/forecast"
 	"github.com/sluicehq/sluice/ratelimit"
 )
 
-// farOff is when an estimate stops being one.
-const farOff = 10 * 365 * 24 * time.Hour
+// parkedJobs counts the waiting room by sender and priority.
+type parkedJobs map[string]map[delivery.Priority]int64
 
 // drainsAt estimates when the last job that waits for a pool goes out: zero
-// when none waits, and when they never will or not within ten years.
-//
-// While places are free, the senders' rate decides. Without them jobs go as
-// places come back, the first at NextFreeAt and then at most one limit per
-// window. The estimate is early rather than late: it takes the places of a
-// window to come back together.
-func drainsAt(p ratelimit.PoolLimits, window time.Duration) time.Time {
-	waiting := p.Waiting[ratelimit.High] + p.Waiting[ratelimit.Normal] + p.Waiting[ratelimit.Low]
-	if waiting <= 0 || p.Paused {
-		return time.Time{}
+// when none waits, and when they never will or not within ten years. It takes
+// every parked job to be for a customer of its own, so it is late rather than
+// early where customers wait for several.
+func (a *API) drainsAt(ctx context.Context, p ratelimit.PoolLimits, parked parkedJobs) (time.Time, error) {
+	if p.Paused || p.Closed {
+		return time.Time{}, nil
 	}
-	var mps float64
-	for _, s := range p.Senders {
-		if !s.Paused {
-			mps += s.MPS
-		}
+	lanes := lanesOf(p, parked)
+	if len(lanes) == 0 {
+		return time.Time{}, nil
 	}
-	wait := float64(waiting) / mps // +Inf without a sender that sends
-	if late := waiting - free(p); p.Limit != ratelimit.Unlimited && late > 0 {
-		back := window
-		if !p.NextFreeAt.IsZero() {
-			back = p.NextFreeAt.Sub(p.Now)
-		}
-		windows := math.Ceil(float64(late)/float64(p.Limit)) - 1
-		wait = max(wait, back.Seconds()+windows*window.Seconds())
+	pool, err := a.forecast(ctx, p, lanes)
+	if err != nil {
+		return time.Time{}, err
 	}
-	if !(wait < farOff.Seconds()) { // NaN too
-		return time.Time{}
-	}
-	return p.Now.Add(time.Duration(wait * float64(time.Second)))
+	return forecast.Last(lanes, pool.Drain(lanes)), nil
 }
 
-// free is how many of the waiting jobs find a place. The reserve is not for
-// those below high priority.
-func free(p ratelimit.PoolLimits) int64 {
-	places := int64(p.Free)
-	if p.Waiting[ratelimit.Normal]+p.Waiting[ratelimit.Low] > 0 {
-		places -= int64(p.Reserved)
+// lanesOf is what waits for a pool.
+func lanesOf(p ratelimit.PoolLimits, parked parkedJobs) (lanes []forecast.Lane) {
+	for i, s := range p.Senders {
+		for rank, priority := range delivery.Priorities() {
+			if n := parked[s.Sender][priority]; n > 0 {
+				lanes = append(lanes, forecast.Lane{Sender: i, Priority: rank, Jobs: n})
+			}
+		}
 	}
-	return max(places, 0)
+	return lanes
+}
+
+// forecast is a pool as the forecast needs it for some lanes: with the places
+// that come back, as far as jobs wait for them.
+func (a *API) forecast(ctx context.Context, p ratelimit.PoolLimits, lanes []forecast.Lane) (forecast.Pool, error) {
+	var all int64
+	bySender := make([]int64, len(p.Senders))
+	for _, l := range lanes {
+		if !l.Placed {
+			all += l.Jobs
+			bySender[l.Sender] += l.Jobs
+		}
+	}
+	shared, err := a.window(ctx, p.Pool, "", p.Limit, p.Used, all)
+	if err != nil {
+		return forecast.Pool{}, err
+	}
+	f := forecast.Pool{Window: shared, Reserved: int64(p.Reserved), Span: a.cfg.Window + a.cfg.Margin, Now: p.Now}
+	for i, s := range p.Senders {
+		own, err := a.window(ctx, p.Pool, s.Sender, s.Limit, s.Used, bySender[i])
+		if err != nil {
+			return forecast.Pool{}, err
+		}
+		f.Senders = append(f.Senders, forecast.Sender{
+			Window: own, MPS: s.MPS, From: s.TrippedUntil, Stopped: s.Paused && s.TrippedUntil.IsZero(),
+		})
+	}
+	return f, nil
+}
+
+// window reads the places of a limit that jobs may have to wait for. Where all
+// of them find one, none is read: how many are taken is enough.
+func (a *API) window(ctx context.Context, pool, sender string, limit, used int, jobs int64) (forecast.Window, error) {
+	w := forecast.Window{Limit: int64(limit)}
+	if limit == ratelimit.Unlimited || jobs == 0 || used == 0 {
+		return w, nil
+	}
+	returns, err := a.cfg.Limits.Returns(ctx, pool, sender, used)
+	if err != nil {
+		return forecast.Window{}, err
+	}
+	for _, r := range returns {
+		w.Returns = append(w.Returns, forecast.Return{At: r.At, Places: int64(r.Places)})
+	}
+	return w, nil
 }

@@ -1,10 +1,7 @@
 package dashboard
 
 // What the tests look at from outside.
-var (
-	ParseQuery = parseQuery
-	DrainsAt   = drainsAt
-)
+var ParseQuery = parseQuery
 
 // Clients is how many follow the events.
 func (a *API) Clients() int64 { return a.hub.clients.Load() }

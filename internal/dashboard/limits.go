@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"time"
@@ -48,13 +49,17 @@ func (a *API) listLimits(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	parked, err := a.cfg.Room.Counts(r.Context())
+	if err != nil {
+		return nil, err
+	}
 	list := make([]poolUse, 0, len(names))
 	for _, name := range names {
-		limits, err := a.cfg.Limits.Limits(r.Context(), name)
+		use, err := a.use(r.Context(), name, parked)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, a.use(limits))
+		list = append(list, use)
 	}
 	return map[string]any{"limits": list}, nil
 }
@@ -68,18 +73,26 @@ func (a *API) getLimits(r *http.Request) (any, error) {
 	if !slices.Contains(names, name) {
 		return nil, notFound("no policy and no job has named this pool; GET /v1/limits lists them all")
 	}
-	limits, err := a.cfg.Limits.Limits(r.Context(), name)
+	parked, err := a.cfg.Room.Counts(r.Context())
 	if err != nil {
 		return nil, err
 	}
-	return a.use(limits), nil
+	return a.use(r.Context(), name, parked)
 }
 
-func (a *API) use(p ratelimit.PoolLimits) poolUse {
+func (a *API) use(ctx context.Context, pool string, parked parkedJobs) (poolUse, error) {
+	p, err := a.cfg.Limits.Limits(ctx, pool)
+	if err != nil {
+		return poolUse{}, err
+	}
+	drains, err := a.drainsAt(ctx, p, parked)
+	if err != nil {
+		return poolUse{}, err
+	}
 	u := poolUse{
 		Pool: p.Pool, Limit: senders.Limit(p.Limit), Window: a.cfg.Window.Seconds(),
 		Used: p.Used, Free: senders.Limit(p.Free), Reserved: p.Reserved,
-		NextFreeAt: orNull(p.NextFreeAt), DrainsAt: orNull(drainsAt(p, a.cfg.Window)),
+		NextFreeAt: orNull(p.NextFreeAt), DrainsAt: orNull(drains),
 		Parked: byPriority{
 			High: p.Waiting[ratelimit.High], Normal: p.Waiting[ratelimit.Normal], Low: p.Waiting[ratelimit.Low],
 		},
@@ -96,7 +109,7 @@ func (a *API) use(p ratelimit.PoolLimits) poolUse {
 		}
 		u.Senders = append(u.Senders, use)
 	}
-	return u
+	return u, nil
 }
 
 func orNull(t time.Time) *time.Time {

@@ -41,6 +41,7 @@ type world struct {
 	server *httptest.Server
 	jobs   *jobs
 	limits limits
+	room   room
 	facts  *facts
 	gate   *gate
 	log    *memoryLog
@@ -53,14 +54,15 @@ func newWorld(t testing.TB, keys string, changes ...func(*dashboard.Config)) *wo
 	parsed, err := dashboard.ParseKeys(keys)
 	require.NoError(t, err)
 	w := &world{
-		t: t, jobs: &jobs{}, limits: limits{}, facts: &facts{stored: map[string]senders.Fact{}},
+		t: t, jobs: &jobs{}, limits: limits{}, room: room{}, facts: &facts{stored: map[string]senders.Fact{}},
 		gate: &gate{canceled: map[string]string{}}, log: newMemoryLog(),
 	}
 	cfg := dashboard.Config{
-		Jobs: w.jobs, Stats: w.jobs, Limits: w.limits, Keys: parsed,
-		Backlog:  backlog{dashboard.Load{Ready: 1, Parked: 2, Scheduled: 3, Inflight: 4}},
-		Registry: senders.New(w.facts, w.gate, senders.Config{Now: func() time.Time { return noon }}),
-		Canceler: w.gate, Announcer: w.jobs, Events: w.log, Now: func() time.Time { return noon },
+		Jobs: w.jobs, Stats: w.jobs, Limits: w.limits, Room: w.room, Keys: parsed,
+		DefaultPool: func(string) string { return "AC1" },
+		Backlog:     backlog{dashboard.Load{Ready: 1, Parked: 2, Scheduled: 3, Inflight: 4}},
+		Registry:    senders.New(w.facts, w.gate, senders.Config{Now: func() time.Time { return noon }}),
+		Canceler:    w.gate, Announcer: w.jobs, Events: w.log, Now: func() time.Time { return noon },
 		Submit: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusAccepted)
@@ -209,6 +211,46 @@ func (l limits) Pools(context.Context) ([]string, error) { return slices.Sorted(
 func (l limits) Limits(_ context.Context, pool string) (ratelimit.PoolLimits, error) {
 	return l[pool], nil
 }
+
+// Returns: the places of a window come back all at once.
+func (l limits) Returns(_ context.Context, pool, sender string, n int) ([]ratelimit.Return, error) {
+	at := l[pool].NextFreeAt
+	for _, s := range l[pool].Senders {
+		if s.Sender == sender {
+			at = s.NextFreeAt
+		}
+	}
+	return []ratelimit.Return{{At: at, Places: n}}, nil
+}
+
+// Preview knows customers by their last digit: 7 is known, 8 wrote, 9 wants
+// nothing.
+func (l limits) Preview(_ context.Context, sender, pool string, customers []string) (ratelimit.Preview, error) {
+	p := ratelimit.Preview{Pool: l[pool], Sender: ratelimit.SenderLimits{Sender: sender, Limit: 250, Free: 250, MPS: 80}}
+	p.Pool.Senders = nil
+	for _, s := range l[pool].Senders {
+		if s.Sender == sender {
+			p.Sender = s
+		}
+	}
+	for _, c := range customers {
+		switch c[len(c)-1] {
+		case '7':
+			p.Known++
+		case '8':
+			p.InWindow++
+		case '9':
+			p.OptedOut++
+		default:
+			p.New++
+		}
+	}
+	return p, nil
+}
+
+type room map[string]map[delivery.Priority]int64
+
+func (r room) Counts(context.Context) (map[string]map[delivery.Priority]int64, error) { return r, nil }
 
 type backlog struct{ load dashboard.Load }
 

@@ -16,6 +16,10 @@ local function yes(truth)
 end
 
 local pool = read_pool(ARGV[10])
+local all = call('HMGET', key.pause, 'paused', 'reason')
+if all[1] == '1' and not pool.paused then
+  pool.paused, pool.reason = true, all[2]
+end
 local waiting = call('HMGET', KEYS[4], '0', '1', '2')
 local rows = { {
   us(pool.limit), us(used(KEYS[2])), us(pool.reserved), text(returns_at(KEYS[2], 0)), us(now),
