@@ -146,7 +146,6 @@ func (r *Room) Backlog(ctx context.Context) (Backlog, error) {
 	for _, n := range info.State.Subjects {
 		b.Parked += int64(n)
 	}
-	var due int64
 	for _, p := range delivery.Priorities() {
 		pending, inFlight, err := r.outstanding(ctx, StreamJobs, jobsConsumer(p))
 		if err != nil {
@@ -158,12 +157,9 @@ func (r *Room) Backlog(ctx context.Context) (Backlog, error) {
 		}
 		b.Ready += pending + duePending
 		b.InFlight += inFlight + dueInFlight
-		due += duePending + dueInFlight
 	}
-	// Schedules have a subject each and would be a long list; they are what is
-	// left of the stream.
-	b.Scheduled = max(0, int64(info.State.Msgs)-b.Parked-due)
-	return b, nil
+	b.Scheduled, _, err = r.outstanding(ctx, StreamWait, scheduledConsumer)
+	return b, err
 }
 
 func (r *Room) outstanding(ctx context.Context, stream, consumer string) (pending, inFlight int64, err error) {

@@ -129,19 +129,25 @@ func TestBacklog(t *testing.T) {
 	}
 	publishMany(t, js, delivery.Low, 5)
 	publishDue(t, js, job("due", delivery.High))
+	perishable := job("perishable", delivery.High)
+	perishable.ExpiresAt = time.Now().Add(time.Hour).UTC()
+	publishDue(t, js, perishable)
 	got, err := room.Backlog(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, jobstream.Backlog{Ready: 6, Parked: 3}, got)
+	require.Equal(t, jobstream.Backlog{Ready: 7, Parked: 3}, got)
 
 	open := make(chan struct{})
 	stop := work(t, js, handlerFunc(func(_ context.Context, task delivery.Task) delivery.Settlement {
-		if task.Job.ID == "due" {
+		switch task.Job.ID {
+		case "due":
 			return delivery.Settlement{Action: delivery.Schedule, At: time.Now().Add(time.Hour)}
+		case "perishable":
+			return delivery.Settlement{Action: delivery.Park} // with a copy for its expiry
 		}
 		<-open
 		return ack()
 	}), jobstream.WorkerConfig{Concurrency: 1})
-	want := jobstream.Backlog{Ready: 3, Parked: 3, Scheduled: 1, InFlight: 2}
+	want := jobstream.Backlog{Ready: 3, Parked: 4, Scheduled: 1, InFlight: 2}
 	require.Eventually(t, func() bool {
 		got, err = room.Backlog(t.Context())
 		return err == nil && got == want

@@ -18,7 +18,8 @@ const (
 
 const (
 	parkedPrefix    = "sluice.parked."    // <sender>.<priority>
-	schedulesPrefix = "sluice.schedules." // one token per message moved, or per job that expires
+	schedulesPrefix = "sluice.schedules." // one token per message moved
+	expiriesPrefix  = "sluice.expiries."  // one token per parked job that expires
 	duePrefix       = "sluice.due."       // <priority>.<sender>
 	heldPrefix      = "sluice.held."      // <sender>
 	intentsPrefix   = "sluice.intents."   // <sender>
@@ -38,7 +39,7 @@ func dueSubject(p delivery.Priority, sender string) string {
 // Ids may hold what subjects may not.
 func expirySubject(job string) string {
 	sum := sha256.Sum256([]byte(job))
-	return schedulesPrefix + "expiry-" + hex.EncodeToString(sum[:16])
+	return expiriesPrefix + hex.EncodeToString(sum[:16])
 }
 
 // parseParked is the inverse of parkedSubject.
@@ -59,6 +60,9 @@ func senderOf(subject string) string {
 	}
 	return sender
 }
+
+// scheduledConsumer counts schedules and delivers none.
+const scheduledConsumer = "scheduled"
 
 // jobsConsumer and dueConsumer name the durable consumers, one per priority.
 func jobsConsumer(p delivery.Priority) string { return "jobs-" + string(p) }

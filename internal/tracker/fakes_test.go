@@ -155,6 +155,11 @@ func (p *place) Lease(_ context.Context, _, holder string, _ time.Duration) (boo
 	return p.holder == "" || p.holder == holder, nil
 }
 
+func (p *place) Unlease(_ context.Context, name, holder string) error {
+	p.add("let go " + name)
+	return nil
+}
+
 // server is a place as the gate.
 type server struct{ *place }
 

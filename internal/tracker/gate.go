@@ -82,6 +82,7 @@ func (p *GateProjection) Run(ctx context.Context) error {
 		mine, err := p.gate.Lease(ctx, "gate", p.cfg.Holder, leaseLife)
 		if err == nil && mine {
 			err = p.lead(ctx)
+			letGo(p.gate, "gate", p.cfg.Holder)
 		}
 		if err != nil && ctx.Err() == nil {
 			p.cfg.Log.WarnContext(ctx, "gate projection interrupted, beginning again from its position", "error", err)

@@ -125,7 +125,7 @@ func TestAnotherEpochDuringTheRestoreIsNotOpened(t *testing.T) {
 		o.run(t)
 		after(5 * time.Second)
 		require.True(t, o.gate.isOpen())
-		require.Equal(t, []string{"restore", "restore", "open life 2"}, o.gate.all())
+		require.Equal(t, []string{"restore", "let go gate", "restore", "open life 2"}, o.gate.all())
 	})
 }
 

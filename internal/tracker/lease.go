@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// Lessor hands out leases.
+// Lessor hands out leases, and takes them back from their holders.
 type Lessor interface {
 	Lease(ctx context.Context, name, holder string, ttl time.Duration) (bool, error)
+	Unlease(ctx context.Context, name, holder string) error
 }
 
 // leaseLife is how long a projection stays without reader when its reader dies.
@@ -36,6 +37,14 @@ func hold(ctx context.Context, lessor Lessor, name, holder string, check func(co
 		}
 	}
 	return ctx.Err()
+}
+
+// letGo ends a lease, so that another tracker takes over at once instead of
+// after leaseLife. Best effort: a lease that is not given back runs out.
+func letGo(lessor Lessor, name, holder string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = lessor.Unlease(ctx, name, holder)
 }
 
 // reach reads a projection's position, which is at least what this process

@@ -45,6 +45,7 @@ func (p *LedgerProjection) Run(ctx context.Context) error {
 		mine, err := p.lessor.Lease(ctx, "ledger", p.holder, leaseLife)
 		if err == nil && mine {
 			err = p.lead(ctx)
+			letGo(p.lessor, "ledger", p.holder)
 		}
 		if err != nil && ctx.Err() == nil {
 			p.logger.WarnContext(ctx, "ledger projection interrupted, beginning again from its position", "error", err)

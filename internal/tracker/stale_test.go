@@ -49,6 +49,8 @@ func (q *silentProvider) Lease(context.Context, string, string, time.Duration) (
 	return true, nil
 }
 
+func (q *silentProvider) Unlease(context.Context, string, string) error { return nil }
+
 func sentAt(id string, at time.Time) delivery.Record {
 	return delivery.Record{
 		ID: id, SID: "SM" + id, Status: delivery.StatusSent, Attempt: 2, CreatedAt: at, UpdatedAt: at,
