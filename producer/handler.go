@@ -101,7 +101,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case formDocument:
 		h.serveDocument(w, r)
 	case formLines:
-		h.serveMany(w, r, lines(r.Body, maxLine))
+		h.serveMany(w, r, lines(unhurried{r.Body, http.NewResponseController(w)}, maxLine))
 	default:
 		writeProblem(w, problemf(codeMediaType,
 			"send application/json or application/x-ndjson, not compressed"), 0)

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"net/http"
+	"time"
 )
 
 // item is one job of a request, still in JSON, or what is wrong with its place.
@@ -33,6 +35,23 @@ func elements(body []byte) ([]item, *problem) {
 		items[i].data = data
 	}
 	return items, nil
+}
+
+// maxPause is how long a client may take between two pieces of an NDJSON body.
+const maxPause = time.Minute
+
+// unhurried reads a body that may take as long as it likes in all, which a
+// server's own deadlines forbid, as long as something comes.
+type unhurried struct {
+	body       io.Reader
+	connection *http.ResponseController
+}
+
+func (u unhurried) Read(p []byte) (int, error) {
+	// Where deadlines cannot be moved (a test's recorder), there are none.
+	_ = u.connection.SetReadDeadline(time.Now().Add(maxPause))
+	_ = u.connection.SetWriteDeadline(time.Now().Add(2 * maxPause)) // the answer follows the last piece
+	return u.body.Read(p)
 }
 
 // lines yields the lines of r that are not blank, reading no further than it

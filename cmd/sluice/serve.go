@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -65,17 +66,25 @@ func listen(setting, addr string) (net.Listener, error) {
 	return l, nil
 }
 
+// maxConnections bounds the connections of one address: each costs a goroutine
+// and some ten kilobytes. Further clients wait in the system's queue until one
+// leaves, or is dropped for being slow.
+const maxConnections = 4096
+
 // serve answers HTTP on l until ctx ends, then lets the requests under way
-// finish for a short while.
+// finish for a short while. A client that sends or takes nothing loses its
+// connection; handlers that talk for longer move the deadlines on themselves.
 func serve(l net.Listener, handler http.Handler) task {
 	return func(ctx context.Context) error {
 		server := &http.Server{
 			Handler:           handler,
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       60 * time.Second,
+			WriteTimeout:      2 * time.Minute,
 			IdleTimeout:       2 * time.Minute,
 			MaxHeaderBytes:    64 << 10,
 		}
+		l := netutil.LimitListener(l, maxConnections)
 		done := make(chan error, 1)
 		go func() { done <- server.Serve(l) }()
 		select {
