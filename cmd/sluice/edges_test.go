@@ -1,0 +1,144 @@
+package main_test
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// in is a time from now on, as a job writes it.
+func in(d time.Duration) string { return time.Now().Add(d).UTC().Format(time.RFC3339Nano) }
+
+// TestExpiry: a job that cannot go in time ends, wherever it is.
+func TestExpiry(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t, quick(t).with("SLUICE_WINDOW", "1h"))
+	h.api.must(http.MethodPut, "/v1/senders/"+alpha, fields{"limit": 0, "pool": "east"}, nil)
+	h.provider.faults(fields{"too_many": 1})
+	for stage, job := range map[string]fields{
+		"parked":    notice("parked", alpha, 1).with("expires_at", in(1500*time.Millisecond)),
+		"scheduled": notice("scheduled", beta, 2).with("expires_at", in(2500*time.Millisecond)), // between two attempts
+		"accepted":  notice("accepted", beta, 3).with("expires_at", in(-time.Second)),           // still on the queue
+	} {
+		require.Equal(t, http.StatusAccepted, h.api.post(job).status)
+		if stage != "accepted" {
+			h.api.await(stage, stage)
+		}
+	}
+	for _, stage := range []string{"parked", "scheduled", "accepted"} {
+		job := h.api.await(stage, "expired")
+		require.Contains(t, job.types(), stage)
+	}
+	h.provider.faults(fields{})
+	require.Equal(t, http.StatusAccepted, h.api.post(notice("afterwards", beta, 4)).status)
+	h.api.await("afterwards", "delivered", "read")
+	h.provider.requireOnce([]string{"afterwards"})
+}
+
+// TestSendAt: a job goes at its time and not before.
+func TestSendAt(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t, quick(t))
+	at := time.Now().Add(2 * time.Second)
+	require.Equal(t, http.StatusAccepted, h.api.post(notice("later", alpha, 1).with("send_at", at.UTC().Format(time.RFC3339Nano))).status)
+	require.Contains(t, h.api.await("later", "scheduled", "delivered", "read").types(), "scheduled")
+	h.api.await("later", "delivered", "read")
+	require.False(t, h.provider.ledger()["later"][0].AcceptedAt.Before(at.Truncate(time.Millisecond)))
+}
+
+// TestCancelAtEveryStage: 200 as long as no attempt has begun, 409 from then on.
+func TestCancelAtEveryStage(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t, quick(t).with("SLUICE_WINDOW", "1h", "SLUICE_SEND_TIMEOUT", "3s", "SLUICE_ACK_WAIT", "5s", "SLUICE_DRAIN_TIMEOUT", "3s"))
+	cancel := func(id string) int {
+		return h.api.do(http.MethodPost, "/v1/jobs/"+id+"/cancel", nil).status
+	}
+	h.api.must(http.MethodPut, "/v1/senders/"+alpha, fields{"limit": 0, "pool": "east"}, nil)
+	require.Equal(t, http.StatusAccepted, h.api.post(notice("parked", alpha, 1)).status)
+	require.Equal(t, http.StatusAccepted, h.api.post(notice("scheduled", beta, 2).with("send_at", in(time.Hour))).status)
+	for _, stage := range []string{"parked", "scheduled"} {
+		h.api.await(stage, stage)
+		require.Equal(t, http.StatusOK, cancel(stage), stage)
+		require.Equal(t, "canceled", h.api.job(stage).Status, "read at once")
+		require.Equal(t, http.StatusOK, cancel(stage), "again")
+	}
+	h.api.must(http.MethodPut, "/v1/senders/"+alpha, fields{"limit": 10}, nil) // the canceled one stays
+
+	h.provider.faults(fields{"latency": "2s"})
+	require.Equal(t, http.StatusAccepted, h.api.post(notice("sending", beta, 3)).status)
+	h.api.await("sending", "sending")
+	require.Equal(t, http.StatusConflict, cancel("sending"))
+	h.api.await("sending", "delivered", "read")
+	require.Equal(t, http.StatusConflict, cancel("sending"), "delivered")
+
+	// A job in doubt is held when nobody finds evidence, and a person ends it.
+	h.provider.faults(fields{"reset": 1})
+	require.Equal(t, http.StatusAccepted, h.api.post(notice("held", beta, 4).with("on_unknown", "hold")).status)
+	h.api.await("held", "unknown")
+	require.Equal(t, http.StatusConflict, cancel("held"), "in doubt")
+	h.api.await("held", "held")
+	require.Equal(t, http.StatusOK, cancel("held"))
+	h.provider.requireOnce([]string{"sending"})
+}
+
+// TestStopAndStart: what a customer writes binds, at once and until taken back.
+func TestStopAndStart(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t, quick(t))
+	says := func(word string) {
+		h.provider.must(http.MethodPost, "/sandbox/inbound", fields{"from": customer(1), "to": whatsapp(alpha), "body": word}, nil)
+	}
+	try := func(id string, want ...string) record {
+		require.Equal(t, http.StatusAccepted, h.api.post(notice(id, alpha, 1)).status)
+		return h.api.await(id, want...)
+	}
+	var consents struct{ Consents []struct{ State string } }
+	awaitConsent := func(state string) {
+		eventually(t, func() bool {
+			h.api.must(http.MethodGet, "/v1/consents/whatsapp%3A%2B"+customer(1)[len("whatsapp:+"):], nil, &consents)
+			return len(consents.Consents) == 1 && consents.Consents[0].State == state
+		}, func() string { return fmt.Sprintf("%+v", consents) })
+	}
+	try("before", "delivered", "read")
+	says(" Stop ")
+	awaitConsent("out")
+	require.Equal(t, "opted_out", try("between", "suppressed").Reason)
+	says("START")
+	awaitConsent("in")
+	try("after", "delivered", "read")
+	h.provider.requireOnce([]string{"before", "after"})
+}
+
+// TestPriorities: who waits is let out by priority, then by age.
+func TestPriorities(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t, quick(t))
+	h.api.must(http.MethodPut, "/v1/senders/"+alpha, fields{"mps": 10}, nil)
+	h.api.must(http.MethodPost, "/v1/senders/"+alpha+"/pause", nil, nil)
+	var want []string
+	for i, priority := range []string{"low", "normal", "high"} {
+		for j := range 3 {
+			id := fmt.Sprintf("%s-%d", priority, j)
+			require.Equal(t, http.StatusAccepted, h.api.post(notice(id, alpha, 3*i+j).with("priority", priority)).status)
+			h.api.await(id, "parked")
+		}
+	}
+	for _, priority := range []string{"high", "normal", "low"} {
+		for j := range 3 {
+			want = append(want, fmt.Sprintf("%s-%d", priority, j))
+		}
+	}
+	h.api.must(http.MethodPost, "/v1/senders/"+alpha+"/resume", nil, nil)
+	h.api.awaitEnd(want)
+	ledger := h.provider.ledger()
+	sent := slices.SortedFunc(slices.Values(want), func(a, b string) int {
+		return cmp.Compare(ledger[a][0].AcceptedAt.UnixNano(), ledger[b][0].AcceptedAt.UnixNano())
+	})
+	require.Equal(t, want, sent)
+	h.provider.requireOnce(want)
+}
