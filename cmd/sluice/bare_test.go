@@ -53,11 +53,22 @@ func (b bare) publish(subject string, data []byte, msgID string) *jetstream.PubA
 // logEnd is the last sequence of the log: what has happened so far.
 func (b bare) logEnd() uint64 {
 	b.t.Helper()
+	return b.log().LastSeq
+}
+
+// logLength is how many entries the log holds.
+func (b bare) logLength() uint64 {
+	b.t.Helper()
+	return b.log().Msgs
+}
+
+func (b bare) log() jetstream.StreamState {
+	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	stream, err := b.js.Stream(ctx, "SLUICE_LOG")
 	require.NoError(b.t, err)
-	return stream.CachedInfo().State.LastSeq
+	return stream.CachedInfo().State
 }
 
 func subject(priority, sender string) string { return "sluice.jobs." + priority + "." + sender }

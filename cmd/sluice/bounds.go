@@ -28,18 +28,15 @@ func (s *system) watchRoom(full *atomic.Bool) task {
 	}
 }
 
-// diskReserve is how many bytes of the disk are left to what is already
-// accepted: its events, and the moves of its jobs.
-const diskReserve = 512 << 20
-
-// watchDisk makes the queue refuse new jobs while the disk of the embedded NATS
-// is nearly full: an engine that cannot write any more refuses everything, the
-// events of jobs under way included.
+// watchDisk makes the queue refuse new jobs while less than SLUICE_DISK_RESERVE
+// of the embedded NATS's disk is free. The rest is for what is already accepted,
+// its events and the moves of its jobs: an engine that cannot write any more
+// refuses everything.
 func (s *system) watchDisk(ctx context.Context) error {
 	refusing := false
 	return every(ctx, boundsEvery, func() {
 		free, err := freeBytes(s.cfg.Data)
-		if err != nil || (free < diskReserve) == refusing {
+		if err != nil || (free < uint64(s.cfg.DiskReserve)) == refusing {
 			return
 		}
 		change := func() error { return jobstream.Accept(ctx, s.engines.js, s.cfg.queue()) }
@@ -51,7 +48,7 @@ func (s *system) watchDisk(ctx context.Context) error {
 			return
 		}
 		refusing = !refusing
-		s.logger.WarnContext(ctx, "disk of the embedded NATS", "refusing_jobs", refusing, "free_bytes", free, "reserve_bytes", diskReserve)
+		s.logger.WarnContext(ctx, "disk of the embedded NATS", "refusing_jobs", refusing, "free_bytes", free, "SLUICE_DISK_RESERVE", s.cfg.DiskReserve)
 	})
 }
 

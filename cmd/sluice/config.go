@@ -18,6 +18,7 @@ type Config struct {
 	StreamReplicas                        int
 	Fsync                                 string
 	JobsMax, JobsMaxBytes, WaitMax        int64
+	DiskReserve                           int64
 	Dedupe                                time.Duration
 
 	NATSAddr, APIAddr, CallbacksAddr, SandboxAddr, AdminAddr string
@@ -54,7 +55,8 @@ func defaultConfig() Config {
 	return Config{
 		Data: "./sluice-data", StreamReplicas: 1, Fsync: fsyncAlways,
 		JobsMax: 10_000_000, JobsMaxBytes: 16 << 30, WaitMax: 5_000_000, Dedupe: 2 * time.Minute,
-		NATSAddr: "127.0.0.1:4222", APIAddr: "127.0.0.1:8080", CallbacksAddr: "127.0.0.1:8081",
+		DiskReserve: 512 << 20,
+		NATSAddr:    "127.0.0.1:4222", APIAddr: "127.0.0.1:8080", CallbacksAddr: "127.0.0.1:8081",
 		SandboxAddr: "127.0.0.1:8082", AdminAddr: "127.0.0.1:9090",
 		Window: 24 * time.Hour, ServiceWindow: 24 * time.Hour, DefaultLimit: 250, DefaultMPS: 80,
 		PoolBy: poolByAccount, Concurrency: 64, SendTimeout: 15 * time.Second,
@@ -102,6 +104,7 @@ func (c *Config) settings() []setting {
 		{"jobs_max", &c.JobsMax, "most jobs the queue holds; publishers are refused beyond", false},
 		{"jobs_max_bytes", &c.JobsMaxBytes, "most bytes the queue holds", false},
 		{"wait_max", &c.WaitMax, "most jobs the waiting room holds; beyond, fresh ones stay in the queue", false},
+		{"disk_reserve", &c.DiskReserve, "bytes of the embedded NATS's disk left to what is already accepted; below, publishers are refused", false},
 		{"dedupe", &c.Dedupe, "how long the queue itself drops repeated ids; the gate does so for as long as a job's state is kept", false},
 
 		{"nats_addr", &c.NATSAddr, "where `up` serves NATS to producers", false},
@@ -191,6 +194,9 @@ func (c Config) checkNumbers() error {
 	}
 	if c.JobsMax < 1 || c.JobsMaxBytes < 1 || c.WaitMax < 1 {
 		errs = append(errs, wrong("SLUICE_JOBS_MAX, SLUICE_JOBS_MAX_BYTES, SLUICE_WAIT_MAX", "must be at least 1"))
+	}
+	if c.DiskReserve < 0 {
+		errs = append(errs, wrong("SLUICE_DISK_RESERVE", "is %d, use 0 or more bytes", c.DiskReserve))
 	}
 	return errors.Join(errs...)
 }

@@ -171,12 +171,16 @@ func TestDefaultsOfAJob(t *testing.T) {
 		h.api.must(http.MethodPost, "/v1/jobs", notice(category, alpha, i).with("category", category, "metadata", fields{"order": "17"}), nil)
 	}
 	var limits struct {
-		Limits []struct{ Parked struct{ High, Normal, Low int } }
+		Limits []struct {
+			Parked struct{ High, Normal, Low int }
+		}
 	}
 	eventually(t, func() bool {
 		h.api.must(http.MethodGet, "/v1/limits", nil, &limits)
 		return len(limits.Limits) == 1 && limits.Limits[0].Parked == struct{ High, Normal, Low int }{1, 3, 1}
-	}, func() string { return fmt.Sprintf("authentication is high, marketing low, all else normal, but: %+v", limits) })
+	}, func() string {
+		return fmt.Sprintf("authentication is high, marketing low, all else normal, but: %+v", limits)
+	})
 	var state struct{ Metadata map[string]string }
 	h.api.must(http.MethodGet, "/v1/jobs/marketing", nil, &state)
 	require.Equal(t, map[string]string{"order": "17"}, state.Metadata)

@@ -142,3 +142,40 @@ func TestPriorities(t *testing.T) {
 	require.Equal(t, want, sent)
 	h.provider.requireOnce(want)
 }
+
+// TestRetention: what has ended is forgotten in time, in the state, in the gate
+// and in the log, and nothing else is.
+func TestRetention(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t, quick(t).with("SLUICE_RETENTION", "2s", "SLUICE_WINDOW", "1s", "SLUICE_SERVICE_WINDOW", "1s"))
+	h.api.must(http.MethodPut, "/v1/senders/"+beta, fields{"limit": 0, "pool": "west"}, nil)
+	require.Equal(t, http.StatusAccepted, h.api.post(notice("goes", alpha, 1)).status)
+	h.api.await("goes", "delivered", "read")
+	require.Equal(t, http.StatusAccepted, h.api.post(notice("waits", beta, 2)).status)
+	h.api.await("waits", "parked")
+
+	eventually(t, func() bool { return h.api.job("goes").Status == "" }, func() string { return "the delivered job is kept" })
+	require.Equal(t, "parked", h.api.job("waits").Status)
+	// Its id is free again, for other content too.
+	eventually(t, func() bool { return h.api.post(notice("goes", alpha, 3)).status == http.StatusAccepted },
+		func() string { return "the id is still taken" })
+	h.api.await("goes", "delivered", "read")
+
+	require.Equal(t, http.StatusOK, h.api.do(http.MethodPost, "/v1/jobs/waits/cancel", nil).status)
+	eventually(t, func() bool { return h.api.job("waits").Status == "" && h.nats.logLength() <= 1 },
+		func() string { return fmt.Sprintf("the log still holds %d entries", h.nats.logLength()) })
+}
+
+// TestAFullDiskRefuses: jobs are refused before the engine itself has no room
+// for the events of those under way.
+func TestAFullDiskRefuses(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t, quick(t).with("SLUICE_DISK_RESERVE", "1000000000000000000"))
+	var a answer
+	eventually(t, func() bool {
+		a = h.api.post(notice("order-17", alpha, 1))
+		return a.status == http.StatusServiceUnavailable || a.status == http.StatusTooManyRequests
+	}, func() string { return fmt.Sprintf("%d %s", a.status, a.body) })
+	_, err := h.nats.try(subject("normal", alpha), notice("order-18", alpha, 2).json(), "")
+	require.Error(t, err)
+}
