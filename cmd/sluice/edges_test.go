@@ -46,8 +46,18 @@ func TestSendAt(t *testing.T) {
 	h := startHouse(t, quick(t))
 	at := time.Now().Add(2 * time.Second)
 	require.Equal(t, http.StatusAccepted, h.api.post(notice("later", alpha, 1).with("send_at", at.UTC().Format(time.RFC3339Nano))).status)
+	var backlog struct{ Ready, Parked, Scheduled, Inflight int }
+	scheduled := func(n int) {
+		t.Helper()
+		eventually(t, func() bool {
+			h.api.must(http.MethodGet, "/v1/backlog", nil, &backlog)
+			return backlog.Scheduled == n
+		}, func() string { return fmt.Sprintf("%+v", backlog) })
+	}
 	require.Contains(t, h.api.await("later", "scheduled", "delivered", "read").types(), "scheduled")
+	scheduled(1)
 	h.api.await("later", "delivered", "read")
+	scheduled(0)
 	require.False(t, h.provider.ledger()["later"][0].AcceptedAt.Before(at.Truncate(time.Millisecond)))
 }
 
