@@ -16,22 +16,31 @@ import (
 
 // BenchmarkPublishBesideClients publishes events without clients, and then
 // with 1,000 of them and a reader that takes nothing. slowdown is how much
-// longer the publisher took in the second case; what is above 1 is the share of
-// the processors that serving takes, and here also being the clients.
+// longer the publisher was at work in the second case; what is above 1 is the
+// share of the processors that serving takes, and here also being the clients.
+// A thousand events a second is three senders at their full rate; Flood is as
+// many as the publisher can make, with every client asking for all of them.
 func BenchmarkPublishBesideClients(b *testing.B) {
-	for name, everything := range map[string]int{"OneInAHundredFollowsEverything": 100, "AllFollowEverything": 1} {
+	for name, run := range map[string]struct {
+		everything int           // one in so many clients follows everything, the others one job
+		every      time.Duration // between two events; 0: none
+	}{
+		"OneInAHundredFollowsEverything": {100, 0},
+		"AllFollowAThousandASecond":      {1, time.Millisecond},
+		"AllFollowAFlood":                {1, 0},
+	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				besideClients(b, 1000, everything)
+				besideClients(b, 1000, run.everything, run.every)
 			}
 		})
 	}
 }
 
-func besideClients(b *testing.B, clients, everything int) {
-	const events = 10_000
+func besideClients(b *testing.B, clients, everything int, every time.Duration) {
+	const events = 5_000
 	w := newWorld(b, "")
-	alone := publish(w, events)
+	alone := publish(w, events, every)
 	ctx, hangUp := context.WithCancel(b.Context())
 	defer hangUp()
 	for i := range clients {
@@ -43,26 +52,32 @@ func besideClients(b *testing.B, clients, everything int) {
 	}
 	w.deadReader()
 	require.Eventually(b, func() bool { return w.api.Clients() == int64(clients)+1 }, 10*time.Second, time.Millisecond)
-	beside := publish(w, events)
-	b.ReportMetric(float64(events)/alone.Seconds(), "alone/s")
-	b.ReportMetric(float64(events)/beside.Seconds(), "beside/s")
+	beside := publish(w, events, every)
+	b.ReportMetric(float64(alone.Microseconds())/events, "alone-us/event")
+	b.ReportMetric(float64(beside.Microseconds())/events, "beside-us/event")
 	b.ReportMetric(float64(beside)/float64(alone), "slowdown")
 	w.stop()
 }
 
 // publish appends events, each at about the price of a write to the log on a
-// fast disk, and returns how long it took.
-func publish(w *world, n int) time.Duration {
+// fast disk, and returns how long it was at work.
+func publish(w *world, n int, every time.Duration) (took time.Duration) {
 	work := make([]byte, 128<<10)
-	begin := time.Now()
+	pace := time.NewTicker(max(every, 1))
+	defer pace.Stop()
 	for i := range n {
+		if every > 0 {
+			<-pace.C
+		}
+		begin := time.Now()
 		sum := sha256.Sum256(work)
 		w.log.append(delivery.Event{
 			ID: fmt.Sprintf("sent:%x:%d", sum[:8], i), Type: delivery.EventSent, At: noon, Job: fmt.Sprintf("job-%d", i%1000),
 			Attempt: 1, From: "whatsapp:+" + sender, To: customer, SID: sid, Status: delivery.StatusSent,
 		})
+		took += time.Since(begin)
 	}
-	return time.Since(begin)
+	return took
 }
 
 // listen is a client that throws away what it reads.
