@@ -45,6 +45,22 @@ func Example() {
 	// to: must be whatsapp:+ and 7 to 15 digits, the first not 0, or whatsapp:CC.id of at most 140 characters
 }
 
+// The smallest program that sends: a connection, and one call a job.
+func ExampleProducer_Publish() {
+	js, stop := queue()
+	defer stop()
+	ctx := context.Background()
+
+	p := producer.New(js)
+	receipt, err := p.Publish(ctx, producer.Job{
+		ID: "order-17-shipped", From: "whatsapp:+15550001111", To: "whatsapp:+15552223333",
+		ContentSID: "HX00000000000000000000000000000001", ContentVariables: map[string]string{"1": "Ana"},
+	})
+	check(err)
+	fmt.Println(receipt.ID)
+	// Output: order-17-shipped
+}
+
 // queue starts a server in this process with the stream that Sluice creates.
 // An application connects to a running one instead.
 func queue() (jetstream.JetStream, func()) {
