@@ -17,7 +17,8 @@ const (
 	FaultLater     FaultKind = "later"     // nothing was taken; minutes to hours
 	FaultThrottled FaultKind = "throttled" // 429: never processed, safe to repeat
 	FaultLimit     FaultKind = "limit"     // the messaging limit or a rate is used up
-	FaultSender    FaultKind = "sender"    // the sender or its account is broken, not the job
+	FaultSender    FaultKind = "sender"    // the sender is broken, not the job
+	FaultAccount   FaultKind = "account"   // the account or its credentials are broken, and so all its senders
 	FaultWindow    FaultKind = "window"    // free form outside the customer service window
 	FaultOptedOut  FaultKind = "opted_out" // the customer does not want messages
 	FaultUnknown   FaultKind = "unknown"   // written, and no readable answer

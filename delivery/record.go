@@ -139,3 +139,54 @@ func (r Record) Sent(attempt int) (sid string, ok bool) {
 	}
 	return "", false
 }
+
+// Begins reports whether an intent of the given attempt is known.
+func (r Record) Begins(attempt int) bool { return r.has(EventSending, attempt) }
+
+// Unknown reports whether the outcome of the given attempt was unknown once.
+func (r Record) Unknown(attempt int) bool { return r.has(EventUnknown, attempt) }
+
+func (r Record) has(t EventType, attempt int) bool {
+	return slices.ContainsFunc(r.Timeline, func(e Event) bool { return e.Type == t && e.Attempt == attempt })
+}
+
+// Unclear counts the attempts, from the given one on, whose outcome was unknown.
+func (r Record) Unclear(from int) int {
+	attempts := map[int]bool{}
+	for _, e := range r.Timeline {
+		if e.Type == EventUnknown && e.Attempt >= from {
+			attempts[e.Attempt] = true
+		}
+	}
+	return len(attempts)
+}
+
+// Twice returns the SIDs, beyond the first one, of messages that the provider
+// took for the job and has not refused or failed to deliver: each of them is a
+// message too many. Those that a duplicate event tells of are left out.
+func (r Record) Twice() []string {
+	var live []string
+	for _, e := range r.Timeline {
+		if e.SID != "" && e.Type != EventDuplicate && !slices.Contains(live, e.SID) {
+			live = append(live, e.SID)
+		}
+	}
+	for _, e := range r.Timeline {
+		switch e.Type {
+		case EventFailed, EventUndelivered, EventCanceled, EventExpired:
+			live = slices.DeleteFunc(live, func(sid string) bool { return sid == e.SID && !r.arrived(sid) })
+		}
+	}
+	if len(live) < 2 {
+		return nil
+	}
+	return slices.DeleteFunc(live[1:], func(sid string) bool {
+		return slices.ContainsFunc(r.Timeline, func(e Event) bool { return e.Type == EventDuplicate && e.SID == sid })
+	})
+}
+
+func (r Record) arrived(sid string) bool {
+	return slices.ContainsFunc(r.Timeline, func(e Event) bool {
+		return e.SID == sid && (e.Type == EventDelivered || e.Type == EventRead)
+	})
+}

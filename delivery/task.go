@@ -18,12 +18,19 @@ type Task struct {
 	Published time.Time
 	// Announced says that the log already has the job's accepted event.
 	Announced bool
+	// Redriven is the attempt that a person's last redrive began with, 0 if
+	// there was none: tries are counted from there.
+	Redriven int
 	// Panics is how often handling this job has panicked.
 	Panics int
 	// Ended, when set, is the time at which an earlier handler's attempt with
 	// this number ended without a known outcome.
 	Ended time.Time
 }
+
+// Tries is how many POSTs the job had since it was accepted or last redriven,
+// this one included.
+func (t Task) Tries() int { return t.Attempt - max(t.Redriven, 1) + 1 }
 
 // Intent is written to the log before a POST. It carries the job, so that the
 // payload outlives the queue, and the gate's verdict, so that the gate can be

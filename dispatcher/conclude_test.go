@@ -40,7 +40,7 @@ func TestWhatMayHaveBeenTakenIsConfirmed(t *testing.T) {
 			t.Parallel()
 			w, real := realGate(t)
 			w.phone.script = []string{answer}
-			gate := &confirming{Gate: real, err: errors.New("no answer")}
+			gate := &confirming{Gate: oneAccount{real}, err: errors.New("no answer")}
 			d := dispatcher.New(gate, w.log, w.phone, w.log, deaf{}, config(w.clock.Now))
 			settlement := d.Handle(t.Context(), taskOf(template("a")))
 			require.NotEqual(t, delivery.HandBack, settlement.Action)
@@ -66,7 +66,7 @@ func TestOptOutIsRecordedBeforeTheJobIsOver(t *testing.T) {
 				return broken
 			}
 			task := taskOf(template("a"))
-			settlement := dispatcher.New(real, w.log, w.phone, w.log, deaf{}, cfg).Handle(t.Context(), task)
+			settlement := dispatcher.New(oneAccount{real}, w.log, w.phone, w.log, deaf{}, cfg).Handle(t.Context(), task)
 			require.Equal(t, []string{task.Job.To + " " + task.Job.From}, said)
 			if broken != nil {
 				require.Equal(t, delivery.HandBack, settlement.Action)

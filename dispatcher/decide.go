@@ -26,6 +26,7 @@ func (o Outcome) code() int {
 // Policy is what [Decide] goes by.
 type Policy struct {
 	MaxAttempts  int
+	MaxUnknown   int
 	UnknownGrace time.Duration
 	Probe        time.Duration
 	// Jitter is how far a pause is spread: 1 spreads it over ± its whole
@@ -34,7 +35,10 @@ type Policy struct {
 }
 
 func (d *Dispatcher) policy() Policy {
-	return Policy{MaxAttempts: d.cfg.MaxAttempts, UnknownGrace: d.cfg.UnknownGrace, Probe: d.cfg.Probe, Jitter: 1}
+	return Policy{
+		MaxAttempts: d.cfg.MaxAttempts, MaxUnknown: d.cfg.MaxUnknown,
+		UnknownGrace: d.cfg.UnknownGrace, Probe: d.cfg.Probe, Jitter: 1,
+	}
 }
 
 // Decide says what follows from the outcome of a POST. It is a function of
@@ -46,13 +50,15 @@ func Decide(p Policy, task delivery.Task, o Outcome) Step {
 	switch o.Fault.Kind {
 	case delivery.FaultRetry, delivery.FaultLater, delivery.FaultThrottled:
 		return retry(p, task, o)
-	case delivery.FaultLimit, delivery.FaultSender:
+	case delivery.FaultLimit, delivery.FaultSender, delivery.FaultAccount:
 		return rest(p, task, o)
 	case delivery.FaultOptedOut:
 		step := refused(task, o, delivery.EventSuppressed)
 		step.OptOut = true
 		return step
-	case delivery.FaultRejected, delivery.FaultWindow:
+	case delivery.FaultWindow:
+		return outside(p, task, o)
+	case delivery.FaultRejected:
 		return refused(task, o, delivery.EventFailed)
 	default: // FaultUnknown, and whatever is not known to be harmless
 		return unknown(p, task, o)
@@ -87,16 +93,39 @@ func unknown(p Policy, task delivery.Task, o Outcome) Step {
 // retry: nothing was taken, and nothing is wrong with the message. The next
 // POST is a new attempt.
 func retry(p Policy, task delivery.Task, o Outcome) Step {
-	if task.Attempt >= p.MaxAttempts && !harmless(o.Fault) {
-		step := refused(task, o, delivery.EventFailed)
-		step.Event.Reason = fmt.Sprintf("gave up after %d attempts", task.Attempt)
-		return step
+	if task.Tries() >= p.MaxAttempts && !harmless(o.Fault) {
+		return givenUp(task, o)
 	}
+	return again(task, o, "retry", pause(p, task.Tries(), o.Fault))
+}
+
+func givenUp(task delivery.Task, o Outcome) Step {
+	step := refused(task, o, delivery.EventFailed)
+	step.Event.Reason = fmt.Sprintf("gave up after %d attempts", task.Tries())
+	return step
+}
+
+// outside: the customer service window is shut, whatever the gate knew. A job
+// that has a template goes as that.
+func outside(p Policy, task delivery.Task, o Outcome) Step {
+	if !task.Job.Template() {
+		return refused(task, o, delivery.EventFailed)
+	}
+	if task.Tries() >= p.MaxAttempts {
+		return givenUp(task, o)
+	}
+	step := again(task, o, "its template goes instead", 0)
+	step.Shut = true
+	return step
+}
+
+// again: nothing was taken, and the next attempt comes after a pause.
+func again(task delivery.Task, o Outcome, reason string, pause time.Duration) Step {
 	e := task.Job.Happened(delivery.EventScheduled, task.Attempt+1, o.End,
 		fmt.Sprintf("scheduled:%s:%d", task.Job.ID, task.Attempt+1))
-	e.Reason, e.Error = "retry", o.Fault.Described()
+	e.Reason, e.Error = reason, o.Fault.Described()
 	return Step{Event: &e, GiveBack: true, Settlement: delivery.Settlement{
-		Action: delivery.Schedule, At: inLife(task.Job, o.End.Add(pause(p, task.Attempt, o.Fault))), Attempt: task.Attempt + 1,
+		Action: delivery.Schedule, At: inLife(task.Job, o.End.Add(pause)), Attempt: task.Attempt + 1,
 	}}
 }
 
@@ -106,14 +135,17 @@ func harmless(f *delivery.Fault) bool {
 	return f.Kind == delivery.FaultThrottled || f.Kind == delivery.FaultRetry && f.Code == 0
 }
 
-// rest: the sender cannot send, whatever the job. The job waits with all
-// others of this sender and is the probe that goes first.
+// rest: the sender or its account cannot send, whatever the job. The job waits
+// with all others of this sender and is the probe that goes first.
 func rest(p Policy, task delivery.Task, o Outcome) Step {
 	e := task.Job.Happened(delivery.EventParked, task.Attempt+1, o.End,
 		fmt.Sprintf("parked:%s:%d", task.Ref, task.Attempt+1))
 	e.Reason, e.Error = "the provider refuses this sender", o.Fault.Described()
+	if o.Fault.Kind == delivery.FaultAccount {
+		e.Reason = "the provider refuses the account"
+	}
 	return Step{
-		Event: &e, GiveBack: true, Trip: max(p.Probe, o.Fault.RetryAfter),
+		Event: &e, GiveBack: true, Trip: max(p.Probe, o.Fault.RetryAfter), Account: o.Fault.Kind == delivery.FaultAccount,
 		Settlement: delivery.Settlement{Action: delivery.Park, Attempt: task.Attempt + 1},
 	}
 }

@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -21,6 +22,11 @@ type Gate interface {
 	GiveBack(ctx context.Context, job string, attempt int, token string) error
 	// Trip parks everything of a sender until the given time.
 	Trip(ctx context.Context, sender, reason string, until time.Time) error
+	// TripAccount does so for all senders of a sender's account.
+	TripAccount(ctx context.Context, sender, reason string, until time.Time) error
+	// ShutWindow forgets that the customer may be written to freely, until they
+	// write again.
+	ShutWindow(ctx context.Context, sender, customer string) error
 }
 
 // Log is the durable order of what happens. Both calls return once the entry
@@ -28,6 +34,8 @@ type Gate interface {
 type Log interface {
 	Append(ctx context.Context, e delivery.Event) (uint64, error)
 	Intent(ctx context.Context, i delivery.Intent) (uint64, error)
+	// Keep stores the payload of a job that ends without an intent.
+	Keep(ctx context.Context, job delivery.Job) error
 }
 
 // Provider is the Messages API. Create's error is always a
@@ -42,6 +50,11 @@ type Evidence interface {
 	// Record returns the job's state, after everything that the log held when
 	// the call was made has been applied to it.
 	Record(ctx context.Context, job string) (delivery.Record, error)
+	// LastIntent returns the job's last intent, false if the log has none.
+	LastIntent(ctx context.Context, job delivery.Job) (delivery.Intent, bool, error)
+	// Rivals returns the last intents of other jobs from the same sender to the
+	// same customer whose outcome is open: a message found may be theirs.
+	Rivals(ctx context.Context, job delivery.Job) ([]delivery.Intent, error)
 	// Own binds a SID to a job unless another job has it, and reports whether
 	// the SID is the job's.
 	Own(ctx context.Context, sid, job string) (bool, error)
@@ -64,7 +77,9 @@ type Config struct {
 	AckWait       time.Duration // of the queue, default 30s
 	UnknownGrace  time.Duration // between an attempt's end and the search for evidence, default 30s
 	MaxAttempts   int           // POSTs of one job that ended in a retryable refusal, default 8
-	Probe         time.Duration // how long a broken sender rests before it is tried again, default 60s
+	MaxUnknown    int           // POSTs of one job whose outcome nobody knows, default 3; then it is held
+	Probe         time.Duration // how long a broken sender or account rests before one job tries it, default 60s
+	Storm         int           // unclear answers of a sender in a row after which it rests, default 20
 	// OptedOut, if set, records that the provider refused a message because the
 	// customer opted out of this sender (error 21610). Repeating it is harmless.
 	OptedOut func(ctx context.Context, customer, sender string, at time.Time) error
@@ -86,9 +101,9 @@ func (c Config) withDefaults() Config {
 			*d.field = d.value
 		}
 	}
-	if c.MaxAttempts == 0 {
-		c.MaxAttempts = 8
-	}
+	c.MaxAttempts = cmp.Or(c.MaxAttempts, 8)
+	c.MaxUnknown = cmp.Or(c.MaxUnknown, 3)
+	c.Storm = cmp.Or(c.Storm, 20)
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
@@ -106,12 +121,14 @@ type Dispatcher struct {
 	provider Provider
 	evidence Evidence
 	observer Observer
+	health   *health
 	cfg      Config
 }
 
 // New makes a dispatcher from its parts.
 func New(g Gate, l Log, p Provider, e Evidence, o Observer, cfg Config) *Dispatcher {
-	return &Dispatcher{gate: g, log: l, provider: p, evidence: e, observer: o, cfg: cfg.withDefaults()}
+	cfg = cfg.withDefaults()
+	return &Dispatcher{gate: g, log: l, provider: p, evidence: e, observer: o, health: newHealth(cfg.Storm), cfg: cfg}
 }
 
 // Handle takes one delivery of a job to its settlement. It never fails: what
@@ -126,6 +143,15 @@ func (d *Dispatcher) Handle(ctx context.Context, task delivery.Task) delivery.Se
 func (d *Dispatcher) handle(ctx context.Context, task delivery.Task) Step {
 	if task.Job.SendAt.After(d.cfg.Clock()) {
 		return d.postpone(ctx, task)
+	}
+	sender := task.Job.Sender()
+	probes, free := d.health.enter(sender, d.cfg.Account)
+	if !free {
+		// Another job tries a broken sender; this one waits for what it finds.
+		return Step{Settlement: delivery.Settlement{Action: delivery.HandBack}}
+	}
+	if probes {
+		defer d.health.leave(sender, d.cfg.Account)
 	}
 	// The grant's life is counted from before it is asked for, so that this
 	// side never thinks it longer than the gate does.
@@ -196,6 +222,12 @@ func (d *Dispatcher) tell(ctx context.Context, task delivery.Task, s Step) Step 
 	}
 	if s.Event == nil {
 		return s
+	}
+	if s.Keep {
+		// Before the event: what it ends can be redriven as long as it is shown.
+		if err := d.log.Keep(ctx, task.Job); err != nil {
+			return handBack("the log did not take the payload", err)
+		}
 	}
 	// Once stored, the event is what is true, whatever becomes of the message:
 	// a crash before the settlement brings the message back, and its events,

@@ -1,14 +1,12 @@
 package dispatcher
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/sluicehq/sluice/delivery"
-	"github.com/sluicehq/sluice/internal/messaging"
 	"github.com/sluicehq/sluice/ratelimit"
 )
 
@@ -38,15 +36,31 @@ func (d *Dispatcher) settlePrior(ctx context.Context, task delivery.Task, v rate
 		return handBack("the ledger did not answer", err)
 	}
 	if over(record, task.Attempt) {
+		if _, sent := record.Sent(task.Attempt); sent && record.Unknown(task.Attempt) {
+			d.observer.Resolved("callback")
+		}
 		return Step{Settlement: ack()}
 	}
 	if _, planned := record.Begun(task.Attempt); planned {
 		return Step{Settlement: next(task, v.Now)} // decided, but perhaps not moved
 	}
+	intent, found, err := d.evidence.LastIntent(ctx, task.Job)
+	if err != nil {
+		return handBack("the log did not answer", err)
+	}
+	if !found || intent.Attempt < task.Attempt {
+		if !record.Begins(task.Attempt) && !v.Now.Before(v.At.Add(d.cfg.AckWait)) {
+			// Without an intent nothing was sent, and by now its grant is over,
+			// so that nothing will be.
+			d.observer.Resolved("not_sent")
+			return d.tell(ctx, task, notSent(task, v.Now))
+		}
+		intent = delivery.Intent{Job: task.Job}
+	}
 	if due := ended.Add(d.cfg.UnknownGrace); v.Now.Before(due) {
 		return d.tell(ctx, task, interrupted(task, ended, due))
 	}
-	return d.search(ctx, task, v, ended)
+	return d.search(ctx, task, window{intent: intent, record: record, begun: v.At, ended: ended, now: v.Now})
 }
 
 // over reports whether the record shows that nothing is left to do for the
@@ -86,70 +100,79 @@ func interrupted(task delivery.Task, ended, due time.Time) Step {
 	return Step{Event: &e, Settlement: comeBack(task, due, ended)}
 }
 
+// notSent: the earlier delivery died between its grant and its intent. The
+// error gives its place back.
+func notSent(task delivery.Task, now time.Time) Step {
+	e := task.Job.Happened(delivery.EventScheduled, task.Attempt+1, now,
+		fmt.Sprintf("scheduled:%s:%d", task.Job.ID, task.Attempt+1))
+	e.Reason = "interrupted before it was sent"
+	e.Error = &delivery.Error{Message: "a dispatcher ended with the job in its hands"}
+	return Step{Event: &e, Accepts: true, Settlement: next(task, now)}
+}
+
+// window is an attempt whose outcome is looked for: what is known of its job,
+// and between which times its message came into being if there is one.
+type window struct {
+	intent       delivery.Intent
+	record       delivery.Record
+	begun, ended time.Time
+	now          time.Time
+}
+
 // search asks the provider whether the message exists, and settles the attempt
 // by the answer. The record was read after the grace, so a callback that named
 // the SID in time has been seen.
-func (d *Dispatcher) search(ctx context.Context, task delivery.Task, v ratelimit.Verdict, ended time.Time) Step {
+func (d *Dispatcher) search(ctx context.Context, task delivery.Task, w window) Step {
 	listed, err := d.provider.List(ctx, task.Job.To, task.Job.From, mostListed)
 	if err != nil {
 		d.cfg.Log.WarnContext(ctx, "messages could not be listed", "job", task.Job.ID, "error", err)
-		return Step{Settlement: comeBack(task, v.Now.Add(d.cfg.UnknownGrace), ended)}
+		return Step{Settlement: comeBack(task, w.now.Add(d.cfg.UnknownGrace), w.ended)}
 	}
-	for _, m := range candidates(listed, task.Job, v.At, ended) {
+	rivals, err := d.evidence.Rivals(ctx, task.Job)
+	if err != nil {
+		return handBack("the other jobs of this customer could not be read", err)
+	}
+	for listed = outbound(listed, task.Job); ; {
+		found := matching(listed, w, rivals, d.cfg.AckWait)
+		if found < 0 {
+			break
+		}
+		sid := listed[found].SID
 		// From here on the SID is this job's. A crash before the event leads
 		// back here, and the same SID is found and owned again.
-		mine, err := d.evidence.Own(ctx, m.SID, task.Job.ID)
+		mine, err := d.evidence.Own(ctx, sid, task.Job.ID)
 		if err != nil {
 			return handBack("the owner of a SID could not be read", err)
 		}
 		if mine {
 			d.observer.Resolved("found")
-			return d.tell(ctx, task, taken(task, m.SID, v.Now, "found in the provider's list"))
+			return d.tell(ctx, task, taken(task, sid, w.now, "found in the provider's list"))
 		}
+		listed = slices.Delete(listed, found, found+1) // another job's: looked for among the others
 	}
-	d.observer.Resolved(string(task.Job.OnUnknown))
-	return d.tell(ctx, task, unresolved(task, v.Now))
-}
-
-// mostListed bounds the search; the list is newest first and holds one pair of
-// addresses only.
-const mostListed = 100
-
-// skew is how far the provider's whole seconds and its clock may be off ours.
-const skew = 5 * time.Second
-
-// candidates are the listed messages that may be the attempt's, the nearest in
-// time first. Free form is told apart by its text; the text of a template is
-// the provider's, so it tells nothing.
-func candidates(listed []messaging.Resource, job delivery.Job, begun, ended time.Time) []messaging.Resource {
-	var found []messaging.Resource
-	for _, m := range listed {
-		outbound := m.Direction == "" || m.Direction == "outbound-api"
-		inTime := !m.DateCreated.Before(begun.Add(-skew)) && !m.DateCreated.After(ended.Add(skew))
-		sameText := job.Template() || job.Body == m.Body
-		if outbound && inTime && sameText && m.To == job.To && m.SID != "" {
-			found = append(found, m)
-		}
-	}
-	slices.SortFunc(found, func(a, b messaging.Resource) int {
-		return cmp.Compare(a.DateCreated.Sub(begun).Abs(), b.DateCreated.Sub(begun).Abs())
-	})
-	return found
+	step := unresolved(d.policy(), task, w)
+	d.observer.Resolved(string(step.Event.Type))
+	return d.tell(ctx, task, step)
 }
 
 // unresolved: the grace is over and there is no evidence of a message. The job
-// says what then: a new attempt, or a person.
-func unresolved(task delivery.Task, now time.Time) Step {
-	if task.Job.OnUnknown == delivery.Hold {
-		e := task.Job.Happened(delivery.EventHeld, task.Attempt, now,
+// says what then: a new attempt, or a person. A person too when it has happened
+// too often: where nothing is ever found, something else is wrong.
+func unresolved(p Policy, task delivery.Task, w window) Step {
+	lost := w.record.Unclear(task.Redriven)
+	if task.Job.OnUnknown == delivery.Hold || lost >= p.MaxUnknown {
+		e := task.Job.Happened(delivery.EventHeld, task.Attempt, w.now,
 			fmt.Sprintf("held:%s:%d", task.Job.ID, task.Attempt))
 		e.Reason = "no evidence of the message"
+		if task.Job.OnUnknown != delivery.Hold {
+			e.Reason = fmt.Sprintf("no evidence of any of %d messages", lost)
+		}
 		return Step{Event: &e, Settlement: ack()}
 	}
 	// A crash after the event and before the move leads back to this attempt,
 	// whose record then shows what was decided.
-	e := task.Job.Happened(delivery.EventScheduled, task.Attempt+1, now,
+	e := task.Job.Happened(delivery.EventScheduled, task.Attempt+1, w.now,
 		fmt.Sprintf("scheduled:%s:%d", task.Job.ID, task.Attempt+1))
 	e.Reason = "no evidence of the message"
-	return Step{Event: &e, Settlement: next(task, now)}
+	return Step{Event: &e, Settlement: next(task, w.now)}
 }

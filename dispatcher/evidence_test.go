@@ -25,10 +25,10 @@ func afterDeath(t *testing.T, job delivery.Job, listed ...messaging.Resource) *w
 // die grants an attempt to a worker that is no more.
 func (w *world) die(job delivery.Job, attempt int) {
 	_, err := w.gate.Admit(w.t.Context(), ratelimit.Request{
-		Job: job.ID, Digest: job.Digest(), Sender: job.Sender(), Attempt: attempt, Token: "dead",
+		Job: job.ID, Digest: job.Digest(), Sender: job.Sender(), Attempt: attempt, Token: "dead " + job.ID,
 	})
 	require.NoError(w.t, err)
-	_, err = w.log.Intent(w.t.Context(), delivery.Intent{Job: job, Attempt: attempt, Token: "dead", At: w.clock.Now(), Pool: account})
+	_, err = w.log.Intent(w.t.Context(), delivery.Intent{Job: job, Attempt: attempt, Token: "dead " + job.ID, At: w.clock.Now(), Pool: account})
 	require.NoError(w.t, err)
 }
 
@@ -212,7 +212,7 @@ func again(w *world) delivery.Settlement {
 func TestASlotGivenBackIsNoEnd(t *testing.T) {
 	t.Parallel()
 	w := afterDeath(t, template("a"))
-	require.NoError(t, w.gate.GiveBack(t.Context(), "a", 1, "dead"))
+	require.NoError(t, w.gate.GiveBack(t.Context(), "a", 1, "dead a"))
 	w.happened(delivery.EventScheduled, 2, nil)
 	require.Equal(t, again(w), w.handler.Handle(t.Context(), taskOf(template("a"))))
 }

@@ -71,7 +71,7 @@ func newWorld(t *testing.T) *world {
 		clock: w.clock, hook: h, jobs: map[string]*gated{}, trips: map[string]time.Time{}, leases: map[string]string{},
 	}
 	w.log = &logbook{
-		clock: w.clock, hook: h, told: w.gate.told, stored: map[string]time.Time{}, owners: map[string]string{},
+		clock: w.clock, hook: h, told: w.gate.told, stored: map[string]time.Time{}, owners: map[string]string{}, kept: map[string]delivery.Job{},
 	}
 	w.phone = &phone{clock: w.clock, hook: h, accepted: w.accepted}
 	w.handler = dispatcher.New(w.gate, w.log, w.phone, w.log, deaf{},

@@ -1,6 +1,7 @@
 package dispatcher_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -15,10 +16,16 @@ import (
 )
 
 var (
-	_ dispatcher.Gate      = (*ratelimit.Gate)(nil)
 	_ dispatcher.Turnstile = (*ratelimit.Gate)(nil)
 	_ dispatcher.Provider  = (*messaging.Client)(nil)
 )
+
+// oneAccount is a gate whose senders all belong to one account.
+type oneAccount struct{ *ratelimit.Gate }
+
+func (g oneAccount) TripAccount(ctx context.Context, sender, reason string, until time.Time) error {
+	return g.Trip(ctx, sender, reason, until)
+}
 
 // realGate is a world that asks the real gate, with one place per window.
 func realGate(t *testing.T) (*world, *ratelimit.Gate) {
@@ -29,7 +36,7 @@ func realGate(t *testing.T) (*world, *ratelimit.Gate) {
 		Epoch: "life 1", Now: w.clock.Now, DefaultLimit: 1, GrantLife: grantLife, Window: time.Hour,
 	})
 	require.NoError(t, gate.Open(t.Context(), "life 1"))
-	w.handler = dispatcher.New(gate, w.log, w.phone, w.log, deaf{}, config(w.clock.Now))
+	w.handler = dispatcher.New(oneAccount{gate}, w.log, w.phone, w.log, deaf{}, config(w.clock.Now))
 	w.lets = dispatcher.NewReleaser(w, gate, w.log, dispatcher.ReleaserConfig{
 		Holder: holder, Account: account, Clock: w.clock.Now,
 	})

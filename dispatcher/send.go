@@ -42,7 +42,31 @@ func (d *Dispatcher) send(ctx context.Context, task delivery.Task, v ratelimit.V
 	// evidence is looked for, by another worker on another machine.
 	outcome := Outcome{SID: resource.SID, Fault: fault(err), End: v.Now.Add(end.Sub(asked))}
 	d.observer.Posted(end.Sub(begun), end.Sub(task.Published), outcome.code(), err != nil)
-	return d.conclude(task, Decide(d.policy(), task, outcome), asked)
+	step := Decide(d.policy(), task, outcome)
+	d.judge(&step, task, outcome)
+	return d.conclude(task, step, asked)
+}
+
+// judge draws from an outcome what it says of the sender: one that gets nothing
+// but unclear answers rests too, and when a sender or account begins or ends to
+// be broken, the step tells.
+func (d *Dispatcher) judge(step *Step, task delivery.Task, o Outcome) {
+	sender := task.Job.Sender()
+	change := d.health.answered(sender, d.cfg.Account, o.Fault)
+	if o.Fault != nil && o.Fault.Kind == delivery.FaultUnknown && d.health.stormy(sender) {
+		step.Trip = d.cfg.Probe
+	}
+	if change == same {
+		return
+	}
+	e := delivery.Event{
+		ID:   fmt.Sprintf("%s:%s", change, task.Token),
+		Type: delivery.EventSender, At: o.End.UTC(), From: task.Job.Origin(), Reason: "sends again",
+	}
+	if change == broke {
+		e.Reason, e.Error = "rests: "+step.Event.Reason, o.Fault.Described()
+	}
+	step.Sender = &e
 }
 
 // conclude makes an outcome true: first the log, then the slot, and the queue
@@ -68,15 +92,24 @@ func (d *Dispatcher) conclude(task delivery.Task, step Step, asked time.Time) St
 		}
 	}
 	if step.Trip > 0 {
-		until := d.cfg.Clock().Add(step.Trip)
-		if err := d.gate.Trip(ctx, task.Job.Sender(), step.Event.Reason, until); err != nil {
-			return handBack("the gate did not take the sender's rest", err)
+		d.rest(ctx, task, step)
+	}
+	if step.Shut {
+		// Best effort: the next attempt would be refused once more.
+		if err := d.gate.ShutWindow(ctx, task.Job.Sender(), delivery.CustomerKey(task.Job.To)); err != nil {
+			d.cfg.Log.WarnContext(ctx, "service window not shut", "job", task.Job.ID, "error", err)
 		}
 	}
 	if step.OptOut && d.cfg.OptedOut != nil {
 		// Before the event: once the job is over, no redelivery would record it.
 		if err := d.cfg.OptedOut(ctx, task.Job.To, task.Job.Origin(), step.Event.At); err != nil {
 			return handBack("the customer's opt-out was not recorded", err)
+		}
+	}
+	if step.Sender != nil {
+		// Best effort: what rests, and why, can be read from the gate.
+		if _, err := d.log.Append(ctx, *step.Sender); err != nil {
+			d.cfg.Log.WarnContext(ctx, "not told that a sender rests, or no more", "sender", task.Job.Sender(), "error", err)
 		}
 	}
 	told := d.tell(ctx, task, step)
@@ -88,6 +121,23 @@ func (d *Dispatcher) conclude(task delivery.Task, step Step, asked time.Time) St
 		}
 	}
 	return told
+}
+
+// rest tells the gate to park what else there is of a sender, or of its account,
+// that cannot send. Best effort: a crash or an error leaves it to the next job
+// to find out.
+func (d *Dispatcher) rest(ctx context.Context, task delivery.Task, step Step) {
+	until, trip := d.cfg.Clock().Add(step.Trip), d.gate.Trip
+	if step.Account {
+		trip = d.gate.TripAccount
+	}
+	reason := step.Event.Reason
+	if e := step.Event.Error; e != nil {
+		reason = fmt.Sprintf("%s: %d %s", reason, e.Code, e.Message)
+	}
+	if err := trip(ctx, task.Job.Sender(), reason, until); err != nil {
+		d.cfg.Log.WarnContext(ctx, "the gate did not take the sender's rest", "sender", task.Job.Sender(), "error", err)
+	}
 }
 
 // wait sleeps until the sender's rate lets the job go: the gate's horizon at
@@ -163,7 +213,7 @@ var kinds = map[messaging.Class]delivery.FaultKind{
 	messaging.Throttled:     delivery.FaultThrottled,
 	messaging.Limit:         delivery.FaultLimit,
 	messaging.SenderBroken:  delivery.FaultSender,
-	messaging.AccountBroken: delivery.FaultSender,
+	messaging.AccountBroken: delivery.FaultAccount,
 	messaging.Unknown:       delivery.FaultUnknown,
 }
 

@@ -14,11 +14,15 @@ import (
 type Step struct {
 	Event      *delivery.Event // nil: nothing changed
 	Settlement delivery.Settlement
-	Accepts    bool          // the job's accepted event comes before, unless it is in the log
-	GiveBack   bool          // the attempt certainly reached nobody: free its slot
-	OptOut     bool          // the customer wants no messages of this sender
-	Trip       time.Duration // above 0: the sender rests this long
-	Trouble    string        // why nothing could be done, for the log line
+	Accepts    bool            // the job's accepted event comes before, unless it is in the log
+	GiveBack   bool            // the attempt certainly reached nobody: free its slot
+	OptOut     bool            // the customer wants no messages of this sender
+	Keep       bool            // no intent holds the payload: keep it in the log
+	Trip       time.Duration   // above 0: the sender rests this long
+	Account    bool            // with Trip: and so do all senders of its account
+	Sender     *delivery.Event // the sender began or ended to rest
+	Shut       bool            // the customer service window proved to be shut
+	Trouble    string          // why nothing could be done, for the log line
 	Err        error
 }
 
@@ -47,7 +51,9 @@ func refuse(task delivery.Task, v ratelimit.Verdict) Step {
 	case ratelimit.OutcomeSuppressed:
 		return ended(task, delivery.EventSuppressed, v.Now, v.Reason, nil)
 	case ratelimit.OutcomeNoWindow:
-		return ended(task, delivery.EventFailed, v.Now, "no_window", errNoWindow)
+		step := ended(task, delivery.EventFailed, v.Now, "no_window", errNoWindow)
+		step.Keep = true
+		return step
 	case ratelimit.OutcomeEnded:
 		return Step{Settlement: ack()} // a late copy: the log knows the end
 	default:

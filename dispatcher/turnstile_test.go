@@ -20,6 +20,9 @@ type turnstile struct {
 	trips  map[string]time.Time
 	pools  map[string]string
 	leases map[string]string
+
+	accountTrips int
+	shut         []string
 }
 
 // gated is a job as the gate knows it.
@@ -130,6 +133,16 @@ func (g *turnstile) GiveBack(_ context.Context, id string, attempt int, token st
 
 func (g *turnstile) Trip(ctx context.Context, sender, _ string, until time.Time) error {
 	return bounded(ctx, g.clock, g.hook, "trip", func() { g.trips[sender] = until })
+}
+
+// TripAccount knows one sender.
+func (g *turnstile) TripAccount(ctx context.Context, sender, reason string, until time.Time) error {
+	g.accountTrips++
+	return g.Trip(ctx, sender, reason, until)
+}
+
+func (g *turnstile) ShutWindow(ctx context.Context, sender, customer string) error {
+	return bounded(ctx, g.clock, g.hook, "shut", func() { g.shut = append(g.shut, sender+" "+customer) })
 }
 
 func (g *turnstile) PoolsOf(_ context.Context, senders []string) (map[string]string, error) {

@@ -105,7 +105,8 @@ type logbook struct {
 	entries []delivery.Entry
 	stored  map[string]time.Time // by message id, for the dedupe window
 	owners  map[string]string    // SID to job
-	lags    bool                 // the ledger does not keep up
+	kept    map[string]delivery.Job
+	lags    bool // the ledger does not keep up
 }
 
 func (l *logbook) store(ctx context.Context, op, id string, e delivery.Entry) (uint64, error) {
@@ -130,6 +131,38 @@ func (l *logbook) Append(ctx context.Context, e delivery.Event) (uint64, error) 
 
 func (l *logbook) Intent(ctx context.Context, i delivery.Intent) (uint64, error) {
 	return l.store(ctx, "intent", "i:"+i.Token, delivery.Entry{Intent: &i})
+}
+
+func (l *logbook) Keep(ctx context.Context, job delivery.Job) error {
+	return bounded(ctx, l.clock, l.hook, "keep", func() { l.kept[job.ID] = job })
+}
+
+func (l *logbook) LastIntent(_ context.Context, job delivery.Job) (last delivery.Intent, found bool, err error) {
+	err = around(l.hook, "read intent", func() {})
+	for _, e := range l.entries {
+		if e.Intent != nil && e.Intent.Job.ID == job.ID {
+			last, found = *e.Intent, true
+		}
+	}
+	return last, found, err
+}
+
+func (l *logbook) Rivals(ctx context.Context, job delivery.Job) (rivals []delivery.Intent, err error) {
+	seen := map[string]bool{job.ID: true}
+	for _, e := range l.entries {
+		if e.Intent == nil || seen[e.Intent.Job.ID] || e.Intent.Job.To != job.To {
+			continue
+		}
+		seen[e.Intent.Job.ID] = true
+		if s := l.record(e.Intent.Job.ID).Status; s == delivery.StatusSending || s == delivery.StatusUnknown {
+			last, _, err := l.LastIntent(ctx, e.Intent.Job)
+			if err != nil {
+				return nil, err
+			}
+			rivals = append(rivals, last)
+		}
+	}
+	return rivals, nil
 }
 
 func (l *logbook) record(job string) delivery.Record {

@@ -149,3 +149,15 @@ func (u unfinished) Unfinished(ctx context.Context, before time.Time) ([]deliver
 	}
 	return all, nil
 }
+
+// pairs is the ledger as evidence asks it.
+type pairs struct{ ledger *ledger.Ledger }
+
+// Open lists one page: more open outcomes of one pair of addresses than that
+// are no longer told apart.
+func (p pairs) Open(ctx context.Context, from, to string) ([]delivery.Record, error) {
+	records, _, err := p.ledger.List(ctx, ledger.Query{
+		From: from, To: to, Status: []delivery.Status{delivery.StatusSending, delivery.StatusUnknown},
+	})
+	return records, err
+}

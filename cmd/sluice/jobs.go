@@ -16,11 +16,11 @@ import (
 
 func newJobs(p *program) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "jobs", Short: "Looks at jobs and cancels them", Args: cobra.NoArgs,
+		Use: "jobs", Short: "Looks at jobs, cancels them and sends them again", Args: cobra.NoArgs,
 		Example: "  sluice jobs get order-17",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newJobsGet(p), newJobsList(p), newJobsCancel(p))
+	cmd.AddCommand(newJobsGet(p), newJobsList(p), newJobsCancel(p), newJobsRedrive(p))
 	return cmd
 }
 

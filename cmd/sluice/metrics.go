@@ -20,6 +20,7 @@ type metrics struct {
 	toSendSeconds prometheus.Histogram
 	errors        *prometheus.CounterVec
 	unknown       *prometheus.CounterVec
+	duplicates    prometheus.Counter
 	callbacks     *prometheus.CounterVec
 }
 
@@ -36,10 +37,12 @@ func newMetrics() *metrics {
 			Name: "sluice_provider_errors_total", Help: "Refusals and failures of the provider, by error code; 0: without one."}, []string{"code"}),
 		unknown: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sluice_unknown_total", Help: "Unclear outcomes, by how they were resolved."}, []string{"resolution"}),
+		duplicates: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sluice_duplicates_total", Help: "Messages that the provider has taken for a job beside its first one."}),
 		callbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sluice_callbacks_total", Help: "Callbacks of the provider, by kind and result."}, []string{"kind", "result"}),
 	}
-	m.registry.MustRegister(m.admissions, m.sendSeconds, m.toSendSeconds, m.errors, m.unknown, m.callbacks,
+	m.registry.MustRegister(m.admissions, m.sendSeconds, m.toSendSeconds, m.errors, m.unknown, m.duplicates, m.callbacks,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

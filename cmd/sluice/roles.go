@@ -45,7 +45,7 @@ func dispatcherRole(_ context.Context, s *system) (*role, error) {
 	}
 	client := s.provider()
 	perSender := cfg.PoolBy == poolBySender
-	d := dispatcher.New(s.gate, s.log, client, s.evidence(), s.metrics, dispatcher.Config{
+	d := dispatcher.New(accountGate{s.gate, s.registry, cfg.account()}, s.log, client, s.evidence(), s.metrics, dispatcher.Config{
 		Account: cfg.account(), PoolPerSender: perSender, StatusURL: strings.TrimRight(public, "/") + "/twilio/status",
 		SendTimeout: cfg.SendTimeout, AckWait: cfg.AckWait, UnknownGrace: cfg.UnknownGrace, Log: s.logger,
 		OptedOut: func(ctx context.Context, customer, sender string, at time.Time) error {
@@ -187,8 +187,8 @@ func (s *system) apiHandler() (api apiServer, err error) {
 		Identities: identities{s.gate}, States: s.ledger, Announcer: announce, Logger: s.logger,
 	})
 	d := dashboard.New(dashboard.Config{
-		Jobs: jobList{s.ledger}, Stats: jobStats{s.ledger}, Limits: s.gate, Room: s.room, Backlog: queueLoad{s.room}, Registry: s.registry,
-		Canceler: canceler{s.gate}, Announcer: announce, Events: s.log,
+		Jobs: jobList{s.ledger}, Stats: jobStats{s.ledger}, Limits: s.gate, Room: s.room, Backlog: queueLoad{s.room}, Registry: operated{s.registry, s.gate},
+		Canceler: canceler{s.gate}, Redriver: redriver{s}, Announcer: announce, Events: s.log,
 		Submit: publish, Keys: keys, Window: s.cfg.Window, Margin: s.cfg.WindowMargin, DefaultPool: s.cfg.defaultPool, Log: s.logger,
 	})
 	return apiServer{d.Handler(), d.Run}, nil

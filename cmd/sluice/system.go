@@ -57,8 +57,8 @@ func newSystem(ctx context.Context, cfg Config, logger *slog.Logger) (*system, e
 			Retention: cfg.Retention, GrantLife: cfg.AckWait - cfg.SendTimeout,
 			DefaultLimit: cfg.DefaultLimit, DefaultMPS: cfg.DefaultMPS, Epoch: e.epoch,
 		}),
-		ledger: ledger.New(e.ledger, ledger.Options{Retention: cfg.Retention}),
 	}
+	s.ledger = ledger.New(e.ledger, ledger.Options{Retention: cfg.Retention, Twice: s.convict})
 	s.registry = senders.New(factStore{s.facts}, s.gate, senders.Config{
 		DefaultLimit: senders.Limit(cfg.DefaultLimit), DefaultMPS: cfg.DefaultMPS,
 		PoolBy: senders.PoolBy(cfg.PoolBy), Account: cfg.account(), Announce: eventLog{s.log}.Append,
@@ -130,5 +130,5 @@ func newLogger(cfg Config, w io.Writer) *slog.Logger {
 }
 
 func (s *system) evidence() tracker.Evidence {
-	return tracker.Evidence{Log: s.log, Records: s.ledger, Owners: s.gate}
+	return tracker.Evidence{Log: s.log, Records: s.ledger, Owners: s.gate, Intents: s.log, Pairs: pairs{s.ledger}}
 }

@@ -3,11 +3,15 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"time"
 
+	"github.com/sluicehq/sluice/delivery"
 	"github.com/sluicehq/sluice/delivery/ledger"
 	"github.com/sluicehq/sluice/internal/dashboard"
 	"github.com/sluicehq/sluice/internal/jobstream"
+	"github.com/sluicehq/sluice/internal/senders"
 	"github.com/sluicehq/sluice/ratelimit"
 )
 
@@ -47,6 +51,58 @@ type jobStats struct{ *ledger.Ledger }
 func (j jobStats) Tally(ctx context.Context, r dashboard.Range) (dashboard.Tally, error) {
 	t, err := j.Ledger.Tally(ctx, ledger.Range(r))
 	return dashboard.Tally(t), err
+}
+
+// redriver starts further attempts, from the payloads that the log keeps.
+type redriver struct{ s *system }
+
+func (d redriver) CaughtUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	last, err := d.s.log.Last(ctx)
+	if err != nil {
+		return err
+	}
+	var lag error
+	err = poll(ctx, func(ctx context.Context) error {
+		lag = d.s.caughtUp(ctx, last)
+		if position, err := d.s.gate.Position(ctx); err != nil || position < last {
+			lag = errors.Join(lag, err, fmt.Errorf("the gate is at %d of the log's %d", position, last))
+		}
+		return lag
+	})
+	return errors.Join(err, lag)
+}
+
+func (d redriver) Redrive(ctx context.Context, record delivery.Record, attempt int) error {
+	job, kept, err := d.s.log.Payload(ctx, delivery.SenderToken(record.From), record.ID)
+	switch now := time.Now(); {
+	case err != nil:
+		return err
+	case !kept:
+		return dashboard.ErrPayloadGone
+	case !job.ExpiresAt.IsZero() && !job.ExpiresAt.After(now):
+		return dashboard.ErrExpired
+	default:
+		return d.s.room.Redrive(ctx, delivery.Task{
+			Job: job, Attempt: attempt, Redriven: attempt, Published: now, Announced: true,
+		})
+	}
+}
+
+// operated is the registry as the API knows it: to resume a sender also ends
+// the rest that its faults brought upon it.
+type operated struct {
+	*senders.Registry
+	gate *ratelimit.Gate
+}
+
+func (o operated) PauseSender(ctx context.Context, token string, paused bool, reason string) (senders.Sender, error) {
+	sender, err := o.Registry.PauseSender(ctx, token, paused, reason)
+	if err == nil && !paused {
+		err = o.gate.Trip(ctx, token, "", time.UnixMicro(0))
+	}
+	return sender, err
 }
 
 // canceler is the gate as those know it who stop a job by hand.

@@ -103,19 +103,23 @@ func (l *Ledger) applyOnce(ctx context.Context, jobs grouped) (grouped, error) {
 	if err != nil {
 		return nil, err
 	}
+	next := map[string]delivery.Record{}
 	var written []string
 	var calls []call
 	for _, id := range ids {
 		old := entries[id]
-		next, err := l.fold(old, jobs[id], orphans)
+		folded, err := l.fold(old, jobs[id], orphans)
 		if err != nil {
 			return nil, err
 		}
-		if next.head == old.head && next.log == old.log {
+		if folded.head == old.head && folded.log == old.log {
+			if err := l.tellTwice(ctx, folded.record); err != nil {
+				return nil, err
+			}
 			continue
 		}
-		written = append(written, id)
-		calls = append(calls, replacement(id, old, next, orphans))
+		written, next[id] = append(written, id), folded.record
+		calls = append(calls, replacement(id, old, folded, orphans))
 	}
 	// From here on a record, its index entries and its SIDs are one write
 	// each. A crash leaves some jobs written and the others as they were.
@@ -129,9 +133,25 @@ func (l *Ledger) applyOnce(ctx context.Context, jobs grouped) (grouped, error) {
 			return nil, err
 		} else if done == 0 {
 			moved[written[i]] = jobs[written[i]]
+		} else if err := l.tellTwice(ctx, next[written[i]]); err != nil {
+			return nil, err
 		}
 	}
 	return moved, nil
+}
+
+// tellTwice tells of the messages that a record should not have. After a
+// crash before it the same events are applied again, and it is told then.
+func (l *Ledger) tellTwice(ctx context.Context, r delivery.Record) error {
+	if l.twice == nil {
+		return nil
+	}
+	for _, sid := range r.Twice() {
+		if err := l.twice(ctx, r, sid); err != nil {
+			return fmt.Errorf("tell of a duplicate: %w", err)
+		}
+	}
+	return nil
 }
 
 // orphans reads the events kept under every SID that the jobs are about to

@@ -23,6 +23,10 @@ type Options struct {
 	// Retention is how long a record is kept after its job's end, and an event
 	// whose SID no job has named after it came. Default 168h.
 	Retention time.Duration
+	// Twice, if set, is told of every message that a job has beyond its first
+	// one, see [delivery.Record.Twice], until the record has its duplicate event;
+	// that may be more than once.
+	Twice func(ctx context.Context, r delivery.Record, sid string) error
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }
@@ -33,12 +37,13 @@ type Ledger struct {
 	rdb       redis.UniversalClient
 	retention time.Duration
 	now       func() time.Time
+	twice     func(ctx context.Context, r delivery.Record, sid string) error
 	nextTrim  atomic.Int64 // ms; see trimIfDue
 }
 
 // New makes a ledger on rdb, which stays the caller's to close.
 func New(rdb redis.UniversalClient, o Options) *Ledger {
-	l := &Ledger{rdb: rdb, retention: cmp.Or(o.Retention, DefaultRetention), now: o.Now}
+	l := &Ledger{rdb: rdb, retention: cmp.Or(o.Retention, DefaultRetention), now: o.Now, twice: o.Twice}
 	if l.now == nil {
 		l.now = time.Now
 	}

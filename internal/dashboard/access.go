@@ -139,3 +139,15 @@ func (k Keys) Guard(scope Scope, next http.Handler) http.Handler {
 		}
 	})
 }
+
+// number is which of the keys, from 1, the request bears; 0 for none.
+func (k Keys) number(r *http.Request) int {
+	_, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	digest := sha256.Sum256([]byte(strings.TrimSpace(key)))
+	for i, entry := range k.entries {
+		if subtle.ConstantTimeCompare(entry.digest[:], digest[:]) == 1 {
+			return i + 1
+		}
+	}
+	return 0
+}

@@ -95,6 +95,7 @@ type Config struct {
 	Backlog   Backlog
 	Registry  Registry
 	Canceler  Canceler
+	Redriver  Redriver
 	Announcer Announcer
 	Submit    http.Handler  // POST /v1/jobs; nil: not served here
 	Events    Log           // GET /v1/events; nil: not served here
@@ -139,11 +140,17 @@ type route struct {
 	handler      http.Handler
 }
 
+// redrivePath answers to POST alone: for any other method it is the path of a
+// job whose id is redrive.
+const redrivePath = "/v1/jobs/redrive"
+
 func (a *API) routes() []route {
 	routes := []route{
 		{"GET", "/v1/jobs", Read, a.answer(a.listJobs)},
 		{"GET", "/v1/jobs/{id}", Read, a.answer(a.getJob)},
 		{"POST", "/v1/jobs/{id}/cancel", Operate, a.answer(a.cancelJob)},
+		{"POST", "/v1/jobs/{id}/redrive", Operate, a.answer(a.redriveJob)},
+		{"POST", redrivePath, Operate, a.answer(a.redriveJobs)},
 		{"GET", "/v1/stats", Read, a.answer(a.getStats)},
 		{"GET", "/v1/backlog", Read, a.answer(a.getBacklog)},
 		{"GET", "/v1/limits", Read, a.answer(a.listLimits)},
@@ -184,6 +191,8 @@ func (a *API) Handler() http.Handler {
 		paths[r.path][r.method] = a.cfg.Keys.Guard(r.scope, r.handler)
 	}
 	mux := http.NewServeMux()
+	mux.Handle("POST "+redrivePath, paths[redrivePath])
+	delete(paths, redrivePath)
 	for path, m := range paths {
 		mux.Handle(path, m)
 	}

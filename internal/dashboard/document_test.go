@@ -37,6 +37,9 @@ func describe(t *testing.T, w *world) document {
 func (d document) route(t *testing.T, method, path string) [2]string {
 	t.Helper()
 	path, _, _ = strings.Cut(path, "?")
+	if at(d, "paths", path, strings.ToLower(method)) != nil {
+		return [2]string{method, path}
+	}
 	parts := strings.Split(path, "/")
 	for template := range d["paths"].(map[string]any) {
 		names := strings.Split(template, "/")

@@ -45,7 +45,9 @@ type world struct {
 	facts  *facts
 	gate   *gate
 	log    *memoryLog
-	stop   func() // ends the API's Run and waits for it
+
+	redrives *redrives
+	stop     func() // ends the API's Run and waits for it
 }
 
 // newWorld starts a world; each change adjusts its settings before.
@@ -56,13 +58,14 @@ func newWorld(t testing.TB, keys string, changes ...func(*dashboard.Config)) *wo
 	w := &world{
 		t: t, jobs: &jobs{}, limits: limits{}, room: room{}, facts: &facts{stored: map[string]senders.Fact{}},
 		gate: &gate{canceled: map[string]string{}}, log: newMemoryLog(),
+		redrives: &redrives{},
 	}
 	cfg := dashboard.Config{
 		Jobs: w.jobs, Stats: w.jobs, Limits: w.limits, Room: w.room, Keys: parsed,
 		DefaultPool: func(string) string { return "AC1" },
 		Backlog:     backlog{dashboard.Load{Ready: 1, Parked: 2, Scheduled: 3, Inflight: 4}},
 		Registry:    senders.New(w.facts, w.gate, senders.Config{Now: func() time.Time { return noon }}),
-		Canceler:    w.gate, Announcer: w.jobs, Events: w.log, Now: func() time.Time { return noon },
+		Canceler:    w.gate, Redriver: w.redrives, Announcer: w.jobs, Events: w.log, Now: func() time.Time { return noon },
 		Submit: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusAccepted)
@@ -135,6 +138,7 @@ func (w *world) refused(r reply, status int, code, field string) {
 
 // jobs is a ledger: a list of records, newest last.
 type jobs struct {
+	mu      sync.Mutex // of announcements, which come several at once
 	records []delivery.Record
 	fail    error
 	mute    bool // announcements fail
@@ -194,6 +198,8 @@ func (j *jobs) Series(ctx context.Context, from string, bounds []time.Time) (ser
 }
 
 func (j *jobs) Announce(_ context.Context, e delivery.Event) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	if j.mute {
 		return errDown
 	}

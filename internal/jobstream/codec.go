@@ -21,6 +21,7 @@ const (
 	headerEnded     = "Sluice-Ended"
 	headerPublished = "Sluice-Published"
 	headerPanics    = "Sluice-Panics"
+	headerRedriven  = "Sluice-Redriven"
 )
 
 // Headers of JetStream for which the client has no option that keeps
@@ -46,6 +47,9 @@ func encodeTask(t delivery.Task) (*nats.Msg, error) {
 	if t.Panics > 0 {
 		msg.Header.Set(headerPanics, strconv.Itoa(t.Panics))
 	}
+	if t.Redriven > 0 {
+		msg.Header.Set(headerRedriven, strconv.Itoa(t.Redriven))
+	}
 	if t.Announced {
 		msg.Header.Set(delivery.HeaderAnnounced, "1")
 	}
@@ -65,6 +69,7 @@ func decodeTask(data []byte, header nats.Header, stored time.Time) (delivery.Tas
 		Attempt:   max(1, number(header.Get(headerAttempt))),
 		Ended:     parseTime(header.Get(headerEnded)),
 		Panics:    number(header.Get(headerPanics)),
+		Redriven:  number(header.Get(headerRedriven)),
 		Published: parseTime(header.Get(headerPublished)),
 		Announced: announced(header),
 	}

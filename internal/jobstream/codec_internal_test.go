@@ -26,6 +26,7 @@ func TestWaitingJobKeepsEverything(t *testing.T) {
 			Attempt:   rapid.IntRange(1, 1<<20).Draw(t, "attempt"),
 			Published: moment.Draw(t, "published"),
 			Announced: rapid.Bool().Draw(t, "announced"),
+			Redriven:  rapid.IntRange(0, 1<<20).Draw(t, "redriven"),
 		}
 		if rapid.Bool().Draw(t, "has ended") {
 			want.Ended = moment.Draw(t, "ended")

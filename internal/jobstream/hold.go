@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/sluicehq/sluice/delivery"
@@ -32,9 +31,9 @@ func (l *lane) comeAgain(ctx context.Context, msg jetstream.Msg, task delivery.T
 	})
 }
 
-// hold takes a job off the queue and keeps it, with its payload, until a
-// person decides. First the copy, then the event, then the acknowledgement: a
-// crash in between repeats the rest under the same ids.
+// hold takes a job off the queue until a person decides. Its payload goes to
+// the log first, then the event, then the acknowledgement: a crash in between
+// repeats the rest under the same ids.
 func (l *lane) hold(ctx context.Context, msg jetstream.Msg, task delivery.Task, reason string) {
 	if err := l.keep(ctx, task, reason); err != nil {
 		l.log.Warn("job could not be held, handed back", "job", task.Job.ID, "error", err)
@@ -46,17 +45,11 @@ func (l *lane) hold(ctx context.Context, msg jetstream.Msg, task delivery.Task, 
 }
 
 func (l *lane) keep(ctx context.Context, task delivery.Task, reason string) error {
-	out, err := encodeTask(task)
-	if err != nil {
-		return err
-	}
-	out.Subject = heldPrefix + task.Job.Sender()
-	out.Header.Set(nats.MsgIdHdr, "h:"+task.Ref)
-	if _, err := publish(ctx, l.w.js, out); err != nil {
+	if err := l.w.log.Keep(ctx, task.Job); err != nil {
 		return err
 	}
 	e := task.Job.Happened(delivery.EventHeld, task.Attempt, time.Now(), "held:"+task.Ref)
 	e.Reason = reason
-	_, err = l.w.log.Append(ctx, e)
+	_, err := l.w.log.Append(ctx, e)
 	return err
 }

@@ -58,12 +58,11 @@ func requireHeld(t *testing.T, js jetstream.JetStream, id string) delivery.Event
 		return len(held) == 1
 	}, patience, tick)
 	empties(t, js, jobstream.StreamJobs)
-	kept := map[string]int{}
-	require.NoError(t, jobstream.NewRoom(js).Each(t.Context(), func(_ context.Context, task delivery.Task) error {
-		kept[task.Job.ID]++
-		return nil
-	}))
-	require.Equal(t, map[string]int{id: 1}, kept, "the payload waits with it")
+	empties(t, js, jobstream.StreamWait)
+	kept, found, err := jobstream.NewLog(js).Payload(t.Context(), sender, id)
+	require.NoError(t, err)
+	require.True(t, found, "the payload waits with it")
+	require.Equal(t, job(id, delivery.Normal), kept)
 	require.Equal(t, id, held[0].Job)
 	require.Equal(t, delivery.StatusHeld, held[0].Status)
 	return held[0]

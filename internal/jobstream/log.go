@@ -54,7 +54,7 @@ func (l *Log) Intent(ctx context.Context, i delivery.Intent) (seq uint64, err er
 	if err != nil {
 		return 0, fmt.Errorf("append to log: encode intent of job %s: %w", i.Job.ID, err)
 	}
-	return l.write(ctx, intentsPrefix+sender, "i:"+i.Token, data)
+	return l.write(ctx, intentSubject(sender, i.Job.ID), "i:"+i.Token, data)
 }
 
 // write is the commit point of everything that happens to a job: once it

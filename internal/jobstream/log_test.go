@@ -126,7 +126,7 @@ func TestFollowHandsOverInOrderInBatches(t *testing.T) {
 	_, err = log.Intent(t.Context(), intent("i2"))
 	require.NoError(t, err)
 	publishRaw(t, js, "sluice.events.-.sent", []byte(`no event`))
-	publishRaw(t, js, "sluice.intents."+sender, []byte(`{}`))
+	publishRaw(t, js, "sluice.intents."+sender+".j", []byte(`{}`))
 	for i := 5; i <= 20; i++ {
 		_, err := log.Append(t.Context(), event(fmt.Sprint("e", i)))
 		require.NoError(t, err)

@@ -147,7 +147,7 @@ func (c Config) jobs(s *jetstream.StreamConfig) {
 func (c Config) wait(s *jetstream.StreamConfig) {
 	c.common(s)
 	s.Retention = jetstream.WorkQueuePolicy
-	s.Subjects = []string{parkedPrefix + "*.*", schedulesPrefix + "*", expiriesPrefix + "*", duePrefix + "*.*", heldPrefix + "*"}
+	s.Subjects = []string{parkedPrefix + "*.*", schedulesPrefix + "*", expiriesPrefix + "*", duePrefix + "*.*"}
 	s.MaxMsgs, s.MaxBytes, s.MaxAge = -1, -1, 0
 	s.AllowMsgSchedules = true
 	s.AllowDirect = true
@@ -158,7 +158,7 @@ func (c Config) log(s *jetstream.StreamConfig) {
 	c.common(s)
 	s.Retention = jetstream.LimitsPolicy
 	s.Discard = jetstream.DiscardNew
-	s.Subjects = []string{intentsPrefix + "*", eventsPrefix + "*.*"}
+	s.Subjects = []string{intentsPrefix + "*.*", keptPrefix + "*.*", eventsPrefix + "*.*"}
 	s.MaxAge = c.LogAge
 	s.AllowDirect = true
 }

@@ -21,8 +21,8 @@ const (
 	schedulesPrefix = "sluice.schedules." // one token per message moved
 	expiriesPrefix  = "sluice.expiries."  // one token per parked job that expires
 	duePrefix       = "sluice.due."       // <priority>.<sender>
-	heldPrefix      = "sluice.held."      // <sender>
-	intentsPrefix   = "sluice.intents."   // <sender>
+	intentsPrefix   = "sluice.intents."   // <sender>.<job>
+	keptPrefix      = "sluice.kept."      // <sender>.<job>
 	eventsPrefix    = "sluice.events."    // <sender>.<type>
 	factsPrefix     = "sluice.facts."     // <key>
 )
@@ -35,12 +35,23 @@ func dueSubject(p delivery.Priority, sender string) string {
 	return duePrefix + string(p) + "." + sender
 }
 
-// expirySubject names the schedule that looks at a parked job when it expires.
-// Ids may hold what subjects may not.
-func expirySubject(job string) string {
+// jobToken stands for a job's id, which may hold what subjects may not.
+func jobToken(job string) string {
 	sum := sha256.Sum256([]byte(job))
-	return expiriesPrefix + hex.EncodeToString(sum[:16])
+	return hex.EncodeToString(sum[:16])
 }
+
+// expirySubject names the schedule that looks at a parked job when it expires.
+func expirySubject(job string) string { return expiriesPrefix + jobToken(job) }
+
+// intentSubject names the job, so that its payload is found again without an
+// index that would have to be kept.
+func intentSubject(sender, job string) string {
+	return intentsPrefix + sender + "." + jobToken(job)
+}
+
+// keptSubject is where the payload of a job stands that has no intent.
+func keptSubject(sender, job string) string { return keptPrefix + sender + "." + jobToken(job) }
 
 // parseParked is the inverse of parkedSubject.
 func parseParked(subject string) (sender string, p delivery.Priority, ok bool) {

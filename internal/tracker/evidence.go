@@ -21,11 +21,25 @@ type Owners interface {
 	Own(ctx context.Context, sid, job string) (bool, error)
 }
 
+// Intents reads from the log what was about to be sent.
+type Intents interface {
+	// LastIntent is the last intent of a job, false if the log has none.
+	LastIntent(ctx context.Context, sender, job string) (delivery.Intent, bool, error)
+}
+
+// Pairs lists the jobs from one sender to one customer whose outcome is open,
+// without their timelines.
+type Pairs interface {
+	Open(ctx context.Context, from, to string) ([]delivery.Record, error)
+}
+
 // Evidence answers what is known of a job, up to the present end of the log.
 type Evidence struct {
 	Log     Log
 	Records Records
 	Owners  Owners
+	Intents Intents
+	Pairs   Pairs
 	Wait    time.Duration // for the ledger to catch up, default 5s
 }
 
@@ -41,7 +55,40 @@ func (e Evidence) Record(ctx context.Context, job string) (delivery.Record, erro
 		return delivery.Record{}, err
 	}
 	record, _, err := e.Records.Get(ctx, job)
-	return record, err
+	if err != nil {
+		return delivery.Record{}, err
+	}
+	// A ledger that was emptied since it was looked at would know of nothing.
+	return record, e.caughtUp(ctx, last)
+}
+
+// LastIntent returns the job's last intent, false if the log has none. The log
+// itself is asked, so that a ledger that has lost it cannot deny it.
+func (e Evidence) LastIntent(ctx context.Context, job delivery.Job) (delivery.Intent, bool, error) {
+	return e.Intents.LastIntent(ctx, job.Sender(), job.ID)
+}
+
+// Rivals returns the last intents of the other jobs from the same sender to the
+// same customer whose outcome is open.
+func (e Evidence) Rivals(ctx context.Context, job delivery.Job) ([]delivery.Intent, error) {
+	open, err := e.Pairs.Open(ctx, job.Origin(), job.To)
+	if err != nil {
+		return nil, err
+	}
+	var rivals []delivery.Intent
+	for _, record := range open {
+		if record.ID == job.ID {
+			continue
+		}
+		intent, found, err := e.Intents.LastIntent(ctx, job.Sender(), record.ID)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			rivals = append(rivals, intent)
+		}
+	}
+	return rivals, nil
 }
 
 func (e Evidence) caughtUp(ctx context.Context, last uint64) error {

@@ -1,0 +1,21 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// ShutWindow forgets the customer's last message to the sender: the provider
+// said that their service window is shut, and its word beats ours. The next
+// message opens it again, and so does a refill from the log, after which the
+// provider says it once more. Safe to repeat.
+func (g *Gate) ShutWindow(ctx context.Context, sender, customer string) error {
+	if sender == "" || customer == "" {
+		return errors.New("shut window: sender and customer must be set")
+	}
+	if err := g.rdb.Del(ctx, inboundKey(sender, customer)).Err(); err != nil {
+		return fmt.Errorf("gate shut window: %w", err)
+	}
+	return nil
+}
