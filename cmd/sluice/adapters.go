@@ -9,7 +9,6 @@ import (
 	"github.com/sluicehq/sluice/delivery"
 	"github.com/sluicehq/sluice/delivery/ledger"
 	"github.com/sluicehq/sluice/internal/jobstream"
-	"github.com/sluicehq/sluice/internal/messaging"
 	"github.com/sluicehq/sluice/internal/senders"
 	"github.com/sluicehq/sluice/internal/tracker"
 	"github.com/sluicehq/sluice/producer"
@@ -95,6 +94,30 @@ func (f factStore) List(ctx context.Context, prefix string) ([]senders.Fact, err
 	return list, err
 }
 
+// seenSenders are the senders that the gate has admitted jobs of.
+func (s *system) seenSenders(ctx context.Context) ([]string, error) {
+	pools, err := s.gate.Pools(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var tokens []string
+	for _, pool := range pools {
+		limits, err := s.gate.Limits(ctx, pool)
+		if err != nil {
+			return nil, err
+		}
+		for _, sender := range limits.Senders {
+			tokens = append(tokens, sender.Sender)
+		}
+	}
+	return tokens, nil
+}
+
+// senderOf is the token of a number or a messaging service.
+func senderOf(from, service string) string {
+	return delivery.Job{From: from, MessagingServiceSID: service}.Sender()
+}
+
 // standing restores what a new Redis lacks and the log does not carry.
 type standing struct{ s *system }
 
@@ -120,7 +143,7 @@ func (st standing) Restore(ctx context.Context) error {
 }
 
 // fetcher is the Messages API as the tracker knows it.
-type fetcher struct{ client *messaging.Client }
+type fetcher struct{ client *provider }
 
 func (f fetcher) Fetch(ctx context.Context, sid string) (tracker.Report, error) {
 	m, err := f.client.Fetch(ctx, sid)

@@ -29,7 +29,7 @@ var arrows = map[string][]string{
 	"producer":           {"delivery"},
 	"callbacks":          {"delivery"},
 	"dispatcher":         {"delivery", "ratelimit", "internal/messaging"},
-	"internal/senders":   {"delivery", "ratelimit"},
+	"internal/senders":   {"delivery", "ratelimit", "internal/messaging"},
 	"internal/tracker":   {"delivery", "ratelimit"},
 	"internal/dashboard": {"delivery", "ratelimit", "internal/senders", "internal/forecast"},
 

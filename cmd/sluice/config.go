@@ -35,7 +35,10 @@ type Config struct {
 	LogLevel, LogFormat                 string
 
 	AccountSID, AuthToken, APIKey, APISecret string
-	MessagesURL                              string
+	MessagesURL, SendersURL, ContentURL      string
+	SendersSync                              time.Duration
+
+	Accounts []accountEntry // beside the one above
 
 	// Sandbox forces the stand-in provider although credentials are set.
 	Sandbox bool
@@ -49,8 +52,6 @@ const (
 	poolBySender  = "sender"
 )
 
-const vendorMessagesURL = "https://api.twilio.com"
-
 func defaultConfig() Config {
 	return Config{
 		Data: "./sluice-data", StreamReplicas: 1, Fsync: fsyncAlways,
@@ -61,7 +62,7 @@ func defaultConfig() Config {
 		Window: 24 * time.Hour, ServiceWindow: 24 * time.Hour, DefaultLimit: 250, DefaultMPS: 80,
 		PoolBy: poolByAccount, Concurrency: 64, SendTimeout: 15 * time.Second,
 		AckWait: 30 * time.Second, UnknownGrace: 30 * time.Second, DrainTimeout: 25 * time.Second,
-		Retention: 168 * time.Hour, StaleAfter: 5 * time.Minute, LogLevel: "info", LogFormat: "text",
+		Retention: 168 * time.Hour, StaleAfter: 5 * time.Minute, SendersSync: 5 * time.Minute, LogLevel: "info", LogFormat: "text",
 	}
 }
 
@@ -128,6 +129,7 @@ func (c *Config) settings() []setting {
 		{"drain_timeout", &c.DrainTimeout, "to finish what is in hand when stopping", false},
 		{"retention", &c.Retention, "how long a job's state is kept after its end", false},
 		{"stale_after", &c.StaleAfter, "without a status callback, after which the provider is asked for a message", false},
+		{"senders_sync", &c.SendersSync, "between two looks at the provider's list of senders: limits, states, quality", false},
 		{"log_level", &c.LogLevel, "debug, info, warn or error", false},
 		{"log_format", &c.LogFormat, "text or json", false},
 
@@ -136,6 +138,8 @@ func (c *Config) settings() []setting {
 		{"twilio_api_key", &c.APIKey, "API key, SK…, to send with instead of the token", false},
 		{"twilio_api_secret", &c.APISecret, "its secret", true},
 		{"messages_url", &c.MessagesURL, "Messages API; default the vendor's, or the sandbox", false},
+		{"senders_url", &c.SendersURL, "Senders API; default the vendor's, or the sandbox", false},
+		{"content_url", &c.ContentURL, "Content API; default the vendor's, or the sandbox", false},
 	}
 }
 
@@ -144,7 +148,7 @@ func (c Config) live() bool { return !c.Sandbox && c.AccountSID != "" }
 
 // validate checks what can be checked without connecting. role is the command.
 func (c Config) validate(role string) error {
-	return errors.Join(c.checkWords(), c.checkNumbers(), c.checkDurations(), c.checkAccess(role), c.checkProvider(role))
+	return errors.Join(c.checkWords(), c.checkNumbers(), c.checkDurations(), c.checkAccess(role), c.checkProvider(role), c.checkAccounts())
 }
 
 func wrong(name, format string, args ...any) error {
@@ -211,6 +215,7 @@ func (c Config) checkDurations() error {
 		{"SLUICE_SEND_TIMEOUT", c.SendTimeout}, {"SLUICE_ACK_WAIT", c.AckWait},
 		{"SLUICE_UNKNOWN_GRACE", c.UnknownGrace}, {"SLUICE_DRAIN_TIMEOUT", c.DrainTimeout},
 		{"SLUICE_RETENTION", c.Retention}, {"SLUICE_STALE_AFTER", c.StaleAfter},
+		{"SLUICE_SENDERS_SYNC", c.SendersSync},
 	} {
 		if d.value <= 0 {
 			errs = append(errs, wrong(d.name, "is %s, use a duration above 0", d.value))
@@ -263,7 +268,7 @@ func (c Config) checkProvider(role string) error {
 	if (c.APIKey == "") != (c.APISecret == "") {
 		errs = append(errs, wrong("TWILIO_API_KEY, TWILIO_API_SECRET", "give both or neither"))
 	}
-	for name, value := range map[string]string{"SLUICE_PUBLIC_URL": c.PublicURL, "SLUICE_MESSAGES_URL": c.MessagesURL} {
+	for name, value := range map[string]string{"SLUICE_PUBLIC_URL": c.PublicURL, "SLUICE_MESSAGES_URL": c.MessagesURL, "SLUICE_SENDERS_URL": c.SendersURL, "SLUICE_CONTENT_URL": c.ContentURL} {
 		if value == "" {
 			continue
 		}

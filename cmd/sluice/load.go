@@ -42,10 +42,11 @@ func addFlags(flags *pflag.FlagSet) {
 // are returned as warnings; origins says where each value came from.
 func load(flags *pflag.FlagSet, env environment) (cfg Config, origins map[string]string, warnings []string, err error) {
 	cfg, origins = defaultConfig(), map[string]string{}
-	file, err := readFile(flags)
+	file, accounts, err := readFile(flags)
 	if err != nil {
 		return cfg, nil, nil, err
 	}
+	cfg.Accounts = accounts
 	known := map[string]bool{"SLUICE_API_URL": true, "SLUICE_API_KEY": true}
 	for _, s := range cfg.settings() {
 		known[s.env()], known[s.env()+"_FILE"] = true, true
@@ -96,28 +97,34 @@ func unknownVariables(env environment, known map[string]bool) []string {
 	return names
 }
 
-func readFile(flags *pflag.FlagSet) (map[string]string, error) {
+func readFile(flags *pflag.FlagSet) (values map[string]string, accounts []accountEntry, err error) {
 	f := flags.Lookup("config")
 	if f == nil || f.Value.String() == "" {
-		return map[string]string{}, nil
+		return map[string]string{}, nil, nil
 	}
 	data, err := os.ReadFile(f.Value.String())
 	if err != nil {
-		return nil, fmt.Errorf("--config: %w", err)
+		return nil, nil, fmt.Errorf("--config: %w", err)
 	}
 	var raw map[string]any
 	if err := yaml.Unmarshal(data, &raw); err != nil {
-		return nil, fmt.Errorf("--config %s is not readable as YAML: %s", f.Value, firstLine(err.Error()))
+		return nil, nil, fmt.Errorf("--config %s is not readable as YAML: %s", f.Value, firstLine(err.Error()))
 	}
-	values := make(map[string]string, len(raw))
+	if raw["accounts"] != nil {
+		if accounts, err = readAccounts(raw["accounts"]); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", f.Value, err)
+		}
+	}
+	delete(raw, "accounts")
+	values = make(map[string]string, len(raw))
 	for key, value := range raw {
 		switch value.(type) {
 		case map[string]any, []any:
-			return nil, fmt.Errorf("%s: %q cannot be a list or a map", f.Value, key)
+			return nil, nil, fmt.Errorf("%s: %q cannot be a list or a map", f.Value, key)
 		}
 		values[key] = fmt.Sprint(value)
 	}
-	return values, nil
+	return values, accounts, nil
 }
 
 func firstLine(text string) string {

@@ -28,6 +28,7 @@ func startProvider(t testing.TB, settings env, args ...string) provider {
 // message is one line of the sandbox's ledger.
 type message struct {
 	SID            string    `json:"sid"`
+	Account        string    `json:"account"`
 	From           string    `json:"from"`
 	To             string    `json:"to"`
 	AcceptedAt     time.Time `json:"accepted_at"`

@@ -21,21 +21,6 @@ import (
 	"github.com/sluicehq/sluice/producer"
 )
 
-// provider is the client of the Messages API.
-func (s *system) provider() *messaging.Client {
-	base := s.cfg.MessagesURL
-	switch {
-	case base != "":
-	case s.cfg.live():
-		base = vendorMessagesURL
-	default:
-		base = "http://" + s.cfg.SandboxAddr
-	}
-	return messaging.NewClient(messaging.Account{
-		SID: s.cfg.account(), AuthToken: s.cfg.token(), KeySID: s.cfg.APIKey, KeySecret: s.cfg.APISecret,
-	}, messaging.Config{BaseURL: base, Timeout: s.cfg.SendTimeout, MaxConns: s.cfg.Concurrency + s.cfg.Concurrency/4 + 8})
-}
-
 // dispatcherRole takes jobs and sends them, and lets parked ones out.
 func dispatcherRole(_ context.Context, s *system) (*role, error) {
 	cfg := s.cfg
@@ -43,7 +28,12 @@ func dispatcherRole(_ context.Context, s *system) (*role, error) {
 	if public == "" {
 		public = "http://" + cfg.CallbacksAddr
 	}
-	client := s.provider()
+	whose := senders.NewDirectory()
+	client := s.newProvider(whose.Account)
+	open := s.open
+	if len(cfg.Accounts) > 0 { // before the first send it must be known whose each sender is
+		open = func(ctx context.Context) error { return errors.Join(s.open(ctx), whose.Ready()) }
+	}
 	perSender := cfg.PoolBy == poolBySender
 	d := dispatcher.New(accountGate{s.gate, s.registry, cfg.account()}, s.log, client, s.evidence(), s.metrics, dispatcher.Config{
 		Account: cfg.account(), PoolPerSender: perSender, StatusURL: strings.TrimRight(public, "/") + "/twilio/status",
@@ -55,24 +45,19 @@ func dispatcherRole(_ context.Context, s *system) (*role, error) {
 	var full atomic.Bool
 	worker := jobstream.NewWorker(s.engines.js, s.log, d, jobstream.WorkerConfig{
 		Concurrency: cfg.Concurrency, AckWait: cfg.AckWait, DrainTimeout: cfg.DrainTimeout,
-		Ready: s.whenOpen, Full: full.Load, Log: s.logger,
+		Ready: func(ctx context.Context) error { return poll(ctx, open) }, Full: full.Load, Log: s.logger,
 	})
 	releaser := dispatcher.NewReleaser(s.room, s.gate, s.log, dispatcher.ReleaserConfig{
 		Holder: s.holder, Account: cfg.account(), PoolPerSender: perSender, Log: s.logger,
 	})
-	return &role{
-		name: "dispatcher", lines: map[string]string{}, ready: s.open,
+	r := &role{
+		name: "dispatcher", lines: map[string]string{}, ready: open,
 		workers: []task{worker.Run, releaser.Run, dispatcher.NewRecount(s.gate, releaser).Run, s.watchRoom(&full), closing(client)},
-	}, nil
-}
-
-// closing ends the client's idle connections with its role.
-func closing(client *messaging.Client) task {
-	return func(ctx context.Context) error {
-		<-ctx.Done()
-		client.Close()
-		return nil
 	}
+	if len(cfg.Accounts) > 0 {
+		r.servers = append(r.servers, s.followSenders(whose))
+	}
+	return r, nil
 }
 
 // callbacksRole receives what the provider tells.
@@ -86,7 +71,7 @@ func callbacksRole(_ context.Context, s *system) (*role, error) {
 		public = urlOf(l)
 	}
 	handler := callbacks.New(callbacks.Config{
-		PublicURL: public, Verifier: accountTokens{s.cfg.account(): messaging.NewVerifier(s.cfg.token())},
+		PublicURL: public, Verifier: s.cfg.verifiers(),
 		Log: eventLog{s.log}, Resolver: s.ledger, Consents: consents{s.registry.Silent()},
 		Logger: s.logger, Observe: s.metrics.Observe,
 	})
@@ -131,15 +116,19 @@ func trackerRole(_ context.Context, s *system) (*role, error) {
 			return float64(last - applied())
 		})
 	}
-	client := s.provider()
+	client := s.newProvider(nil)
 	stale := tracker.NewStale(fetcher{client}, unfinished{s.ledger}, s.log, s.gate, tracker.StaleConfig{
 		Holder: s.holder, After: s.cfg.StaleAfter, Log: s.logger,
 	})
 	s.metrics.registry.MustRegister(lag("gate", gate.Applied), lag("ledger", state.Applied), gauges{s})
+	accounts, ends := s.senderAccounts()
+	sync := senders.NewSync(s.registry, accounts, s.gate, senders.SyncConfig{
+		Holder: s.holder, Every: s.cfg.SendersSync, Log: s.logger,
+	})
 	policies := func(ctx context.Context) error { return s.followFacts(ctx) }
 	return &role{
 		name: "tracker", lines: map[string]string{}, ready: s.open,
-		servers: []task{gate.Run, state.Run, policies, stale.Run, s.trim, s.forget, closing(client)},
+		servers: []task{gate.Run, state.Run, policies, stale.Run, sync.Run, s.trim, s.forget, closing(client), closing(ends)},
 	}, nil
 }
 
@@ -156,6 +145,18 @@ func (s *system) followFacts(ctx context.Context) error {
 			return err
 		})
 	}, func() {})
+}
+
+// followSenders keeps the directory of senders current.
+func (s *system) followSenders(d *senders.Directory) task {
+	return func(ctx context.Context) error {
+		return s.facts.FollowUnder(ctx, senders.DirectoryPrefix, func(_ context.Context, key string, data []byte, _ uint64) error {
+			if err := d.Learn(key, data); err != nil {
+				s.logger.ErrorContext(ctx, "a stored sender cannot be read: put it again", "key", key, "error", err)
+			}
+			return nil
+		}, d.CaughtUp)
+	}
 }
 
 // apiRole serves the HTTP API.

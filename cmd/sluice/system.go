@@ -61,7 +61,7 @@ func newSystem(ctx context.Context, cfg Config, logger *slog.Logger) (*system, e
 	s.ledger = ledger.New(e.ledger, ledger.Options{Retention: cfg.Retention, Twice: s.convict})
 	s.registry = senders.New(factStore{s.facts}, s.gate, senders.Config{
 		DefaultLimit: senders.Limit(cfg.DefaultLimit), DefaultMPS: cfg.DefaultMPS,
-		PoolBy: senders.PoolBy(cfg.PoolBy), Account: cfg.account(), Announce: eventLog{s.log}.Append,
+		PoolBy: senders.PoolBy(cfg.PoolBy), Account: cfg.account(), Announce: eventLog{s.log}.Append, Seen: s.seenSenders,
 	})
 	return s, nil
 }
@@ -102,9 +102,6 @@ func (s *system) open(ctx context.Context) error {
 	}
 	return nil
 }
-
-// whenOpen waits until jobs are admitted. Errors of Redis count as closed.
-func (s *system) whenOpen(ctx context.Context) error { return poll(ctx, s.open) }
 
 // caughtUp reports why the ledger does not show the whole log yet, or nil.
 func (s *system) caughtUp(ctx context.Context, last uint64) error {

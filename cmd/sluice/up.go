@@ -36,7 +36,7 @@ kill -9, nothing is lost: start it again.`,
 
 func (p *program) up(ctx context.Context, cfg Config) error {
 	if cfg.live() {
-		fmt.Fprintf(p.err, "sluice: LIVE: messages go to %s\n", messagesURL(cfg))
+		fmt.Fprintf(p.err, "sluice: LIVE: messages go to %s\n", cfg.messagesURL())
 	} else {
 		fmt.Fprintln(p.err, "sluice: SANDBOX: no message leaves this machine")
 	}
@@ -134,9 +134,9 @@ func (h *house) addSandbox() error {
 	if err != nil {
 		return err
 	}
-	h.cfg.MessagesURL = urlOf(l)
+	h.cfg.MessagesURL, h.cfg.SendersURL, h.cfg.ContentURL = urlOf(l), urlOf(l), urlOf(l)
 	h.sandbox, err = sandbox.Open(sandbox.Config{
-		File:   h.sandboxFile(),
+		File: h.sandboxFile(), PublicURL: urlOf(l),
 		Window: h.cfg.Window, ServiceWindow: h.cfg.ServiceWindow, DefaultLimit: h.cfg.DefaultLimit,
 		InboundURL: h.cfg.PublicURL + "/twilio/inbound", InboundAccount: h.cfg.account(), InboundToken: h.cfg.token(),
 		Log: h.logger,
@@ -157,11 +157,4 @@ func (h *house) sandboxFile() string {
 		return ""
 	}
 	return filepath.Join(h.cfg.Data, "sandbox.ndjson")
-}
-
-func messagesURL(cfg Config) string {
-	if cfg.MessagesURL != "" {
-		return cfg.MessagesURL
-	}
-	return vendorMessagesURL
 }

@@ -22,7 +22,8 @@ func TestASenderIsPutReadPausedAndResumed(t *testing.T) {
 	put := w.do("PUT", path, `{"limit":1000,"mps":0.5}`)
 	require.Equal(t, http.StatusOK, put.status, put.text)
 	want := `{"sender":"15550001111","address":"whatsapp:+15550001111","account":"default","pool":"default",
-		"limit":1000,"limit_from":"hand","mps":0.5,"require_opt_in":false,"state":"active","quality":"unknown","reasons":[]}`
+		"limit":1000,"limit_from":"hand","mps":0.5,"require_opt_in":false,"state":"active","quality":"unknown","reasons":[],
+		"registered":true,"status":"","sid":"","waba_id":"","webhook":""}`
 	require.JSONEq(t, want, put.text)
 	require.JSONEq(t, want, w.do("GET", path, "").text)
 	require.JSONEq(t, want, w.do("GET", "/v1/senders/whatsapp%3A%2B15550001111", "").text)

@@ -130,7 +130,19 @@ func (f *Facts) List(ctx context.Context, prefix string) ([]Fact, error) {
 // caughtUp, if not nil, is called once, when the present values are through,
 // also if there are none. Lost connections are waited out.
 func (f *Facts) Follow(ctx context.Context, fn func(ctx context.Context, key string, data []byte, rev uint64) error, caughtUp func()) error {
-	return f.follow(ctx, []string{factsPrefix + ">"}, func(fact Fact) error {
+	return f.followAll(ctx, ">", fn, caughtUp)
+}
+
+// FollowUnder is [Facts.Follow] for the facts below the key prefix alone.
+func (f *Facts) FollowUnder(ctx context.Context, prefix string, fn func(ctx context.Context, key string, data []byte, rev uint64) error, caughtUp func()) error {
+	if !validKey(prefix) {
+		return fmt.Errorf("follow facts: %q is no prefix; give whole tokens, without a dot at the end", prefix)
+	}
+	return f.followAll(ctx, prefix+".>", fn, caughtUp)
+}
+
+func (f *Facts) followAll(ctx context.Context, filter string, fn func(ctx context.Context, key string, data []byte, rev uint64) error, caughtUp func()) error {
+	return f.follow(ctx, []string{factsPrefix + filter}, func(fact Fact) error {
 		return fn(ctx, fact.Key, fact.Data, fact.Rev)
 	}, func() error {
 		if caughtUp != nil {

@@ -3,6 +3,7 @@ package senders
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,20 +13,62 @@ import (
 	"github.com/sluicehq/sluice/delivery"
 )
 
-// Sender returns a registered sender by its token, [ErrNotFound] if it is not.
+// Sender returns a sender by its token: a registered one, or one that jobs
+// came from, which follows the defaults; otherwise [ErrNotFound].
 func (r *Registry) Sender(ctx context.Context, token string) (Sender, error) {
 	if !delivery.ValidSenderToken(token) {
 		return Sender{}, refuse("sender", mustSender)
 	}
 	f, err := read[senderFact](ctx, r, senderKey(token))
+	if errors.Is(err, ErrNotFound) {
+		return r.seen(ctx, token, err)
+	}
 	if err != nil {
 		return Sender{}, err
 	}
 	return r.cfg.view(token, f), nil
 }
 
-// Senders lists the registered senders by token.
+func (r *Registry) seen(ctx context.Context, token string, notFound error) (Sender, error) {
+	if r.cfg.Seen == nil {
+		return Sender{}, notFound
+	}
+	tokens, err := r.cfg.Seen(ctx)
+	if err != nil {
+		return Sender{}, err
+	}
+	if !slices.Contains(tokens, token) {
+		return Sender{}, notFound
+	}
+	return r.cfg.unregistered(token), nil
+}
+
+// Senders lists, by token, the registered senders and those that jobs came
+// from without being registered.
 func (r *Registry) Senders(ctx context.Context) ([]Sender, error) {
+	list, err := r.registered(ctx)
+	if err != nil || r.cfg.Seen == nil {
+		return list, err
+	}
+	tokens, err := r.cfg.Seen(ctx)
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[string]bool, len(list))
+	for _, s := range list {
+		known[s.Token] = true
+	}
+	for _, token := range tokens {
+		if !known[token] && delivery.ValidSenderToken(token) {
+			known[token] = true
+			list = append(list, r.cfg.unregistered(token))
+		}
+	}
+	slices.SortFunc(list, func(a, b Sender) int { return cmp.Compare(a.Token, b.Token) })
+	return list, nil
+}
+
+func (r *Registry) registered(ctx context.Context) ([]Sender, error) {
 	facts, err := listed[senderFact](ctx, r, senderKey(""))
 	if err != nil {
 		return nil, err
@@ -64,7 +107,7 @@ func (r *Registry) changeSender(ctx context.Context, token string, event deliver
 	if !delivery.ValidSenderToken(token) {
 		return Sender{}, refuse("sender", mustSender)
 	}
-	f, err := change(ctx, r, senderKey(token), event, merge)
+	f, err := change(ctx, r, senderKey(token), put[senderFact](event), merge)
 	return r.cfg.view(token, f), err
 }
 
@@ -111,7 +154,7 @@ func (r *Registry) Pools(ctx context.Context) ([]Pool, error) {
 
 // members is the registered senders of each pool.
 func (r *Registry) members(ctx context.Context) (map[string][]Sender, error) {
-	all, err := r.Senders(ctx)
+	all, err := r.registered(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +179,7 @@ func (r *Registry) PutPool(ctx context.Context, name string, p PoolPatch) (Pool,
 	if err != nil {
 		return Pool{}, err
 	}
-	f, err := change(ctx, r, poolKey(name), p.event(name), func(f poolFact) (poolFact, error) { return p.apply(f), nil })
+	f, err := change(ctx, r, poolKey(name), put[poolFact](p.event(name)), func(f poolFact) (poolFact, error) { return p.apply(f), nil })
 	return r.cfg.pool(name, f, members[name]), err
 }
 
@@ -160,7 +203,7 @@ func (r *Registry) Pause(ctx context.Context, paused bool, reason string) (Pause
 		return Pause{}, err
 	}
 	next := newPause(paused, reason)
-	return change(ctx, r, kindPause, next.event(""), func(Pause) (Pause, error) { return next, nil })
+	return change(ctx, r, kindPause, put[Pause](next.event("")), func(Pause) (Pause, error) { return next, nil })
 }
 
 func checkReason(reason string) error {

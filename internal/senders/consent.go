@@ -114,7 +114,7 @@ func (r *Registry) PutConsent(ctx context.Context, address string, c Consent) (C
 		return Consent{}, err
 	}
 	about, _ := c.about()
-	_, err = change(ctx, r, consentKey(address, about), c.event(address), func(old consentFact) (consentFact, error) {
+	_, err = change(ctx, r, consentKey(address, about), put[consentFact](c.event(address)), func(old consentFact) (consentFact, error) {
 		if c.At.Before(old.At) {
 			return old, fmt.Errorf("%w: the one of %s says %s; leave out at to override it",
 				ErrOlder, old.At.Format(time.RFC3339), old.State)

@@ -53,7 +53,7 @@ func decodeObject(data []byte, known map[string]slot) error {
 	for _, name := range slices.Sorted(maps.Keys(raw)) { // sorted: the same mistake is always named first
 		field, ok := known[name]
 		if !ok {
-			return refuse(shorten(name), "is not a field here; known are "+list(known))
+			return refuse(shorten(name, 64), "is not a field here; known are "+list(known))
 		}
 		if string(raw[name]) == "null" || json.Unmarshal(raw[name], field.place) != nil {
 			return refuse(name, field.must)
@@ -62,11 +62,12 @@ func decodeObject(data []byte, known map[string]slot) error {
 	return nil
 }
 
-func shorten(name string) string {
-	if runes := []rune(name); len(runes) > 64 {
-		return string(runes[:64]) + "…"
+// shorten cuts text after a number of characters.
+func shorten(text string, most int) string {
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most]) + "…"
 	}
-	return name
+	return text
 }
 
 func list(known map[string]slot) string {

@@ -7,9 +7,10 @@
 // [Registry.Restore], which is that second step, so that a gate that missed a
 // change, or lost everything, comes to know it the same way.
 //
-// A change put by hand may also be announced, as an event on the log: for those
+// A change may also be announced, as an event on the log: for those
 // who watch, since nothing is decided by it.
 //
-// A fact holds only what was put by hand. Defaults are added when it is read,
+// A fact holds what was put by hand and, apart from it, what the provider last
+// said of a sender, which a [Sync] asks for. Defaults are added when it is read,
 // so a changed setting holds for every sender that does not say otherwise.
 package senders

@@ -31,6 +31,8 @@ type Config struct {
 	PoolBy       PoolBy  // default PoolByAccount; a gate filled under the other one must be rebuilt
 	Account      string  // account of senders that name none; default "default"
 	Now          func() time.Time
+	// Seen, if set, names the senders that jobs came from, registered or not.
+	Seen func(ctx context.Context) (tokens []string, err error)
 	// Announce, if set, puts what was put by hand into the log, after the fact is
 	// stored and the gate told: a sender, pool or consent event whose reason says
 	// the fields as name=value. The same put repeated has the same id.
@@ -78,10 +80,10 @@ const (
 )
 
 // change replaces the fact under key by what merge makes of it, tells the gate
-// and announces event. merge may run several times; it starts from the zero
+// and announces the event. merge may run several times; it starts from the zero
 // value when there is no fact yet, and its error ends the change with nothing
 // stored.
-func change[F any](ctx context.Context, r *Registry, key string, event delivery.Event, merge func(F) (F, error)) (next F, err error) {
+func change[F any](ctx context.Context, r *Registry, key string, event func(old, next F) delivery.Event, merge func(F) (F, error)) (next F, err error) {
 	for range maxTries {
 		data, rev, err := r.facts.Get(ctx, key)
 		if err != nil {
@@ -110,9 +112,14 @@ func change[F any](ctx context.Context, r *Registry, key string, event delivery.
 		// The change is true from here on: a crash now leaves the gate with the
 		// earlier one until the follower of the facts reaches this revision, and
 		// the log without the event until the same is put again.
-		return next, errors.Join(r.tell(ctx, key, body, rev), r.announce(ctx, key, rev, event))
+		return next, errors.Join(r.tell(ctx, key, body, rev), r.announce(ctx, key, rev, event(old, next)))
 	}
 	return next, fmt.Errorf("store %s: %w", key, ErrBusy)
+}
+
+// put is the event of a change that says the same whatever stood before.
+func put[F any](e delivery.Event) func(old, next F) delivery.Event {
+	return func(F, F) delivery.Event { return e }
 }
 
 // tell goes on when the caller gives up: what is stored should hold.

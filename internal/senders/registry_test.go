@@ -36,7 +36,7 @@ func TestASenderPutByHandIsRegisteredWithDefaults(t *testing.T) {
 	require.Equal(t, senders.Sender{
 		Token: sender, Address: "whatsapp:+" + sender, Account: "default", Pool: "default",
 		Limit: 250, LimitFrom: senders.ByDefault, MPS: 80,
-		State: senders.Active, Quality: "unknown", Reasons: []string{},
+		State: senders.Active, Quality: "unknown", Reasons: []string{}, Registered: true,
 	}, put)
 	got, err := w.Sender(t.Context(), sender)
 	require.NoError(t, err)

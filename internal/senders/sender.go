@@ -1,7 +1,9 @@
 package senders
 
 import (
+	"cmp"
 	"regexp"
+	"strings"
 
 	"github.com/sluicehq/sluice/delivery"
 	"github.com/sluicehq/sluice/ratelimit"
@@ -25,15 +27,17 @@ type Origin string
 
 // The origins of a limit.
 const (
-	ByHand    Origin = "hand"    // put by a person; holds until "provider" is put
-	ByDefault Origin = "default" // the setting
-	BySenders Origin = "senders" // of a pool: the largest of its senders' limits
+	ByHand     Origin = "hand"     // put by a person; holds until "provider" is put
+	ByProvider Origin = "provider" // as the provider told it last
+	ByDefault  Origin = "default"  // the setting
+	BySenders  Origin = "senders"  // of a pool: the largest of its senders' limits
 )
 
-// Sender is a registered sender as it stands, defaults filled.
+// Sender is a sender as it stands, defaults filled.
 type Sender struct {
 	Token        string   `json:"sender"`
 	Address      string   `json:"address"`
+	Registered   bool     `json:"registered"` // false: jobs came from it, and it follows the defaults
 	Account      string   `json:"account"`
 	Pool         string   `json:"pool"`
 	Limit        Limit    `json:"limit"`
@@ -43,6 +47,12 @@ type Sender struct {
 	State        State    `json:"state"`
 	Quality      string   `json:"quality"` // as the provider rates it; "unknown" until it was asked
 	Reasons      []string `json:"reasons"` // why it is not active
+
+	// What else the provider says, empty until it was asked.
+	Status  string `json:"status"` // ONLINE, OFFLINE …
+	SID     string `json:"sid"`    // XE…
+	WABA    string `json:"waba_id"`
+	Webhook string `json:"webhook"` // where customers' messages go
 }
 
 // Patch changes the fields that are set and keeps the rest.
@@ -54,7 +64,8 @@ type Patch struct {
 	RequireOptIn *bool
 }
 
-// senderFact is what is stored: what was put by hand and nothing else.
+// senderFact is what is stored: what was put by hand and, apart from it, what
+// the provider said.
 type senderFact struct {
 	Pool         string  `json:"pool,omitempty"`
 	Limit        *Limit  `json:"limit,omitempty"`
@@ -63,6 +74,8 @@ type senderFact struct {
 	RequireOptIn bool    `json:"require_opt_in,omitempty"`
 	Paused       bool    `json:"paused,omitempty"`
 	Reason       string  `json:"reason,omitempty"`
+
+	Provider *provided `json:"provider,omitempty"`
 }
 
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
@@ -118,11 +131,16 @@ func (c Config) view(token string, f senderFact) Sender {
 	s := Sender{
 		Token: token, Address: delivery.SenderAddress(token),
 		Account: c.Account, Limit: c.DefaultLimit, LimitFrom: ByDefault, MPS: c.DefaultMPS,
-		RequireOptIn: f.RequireOptIn, State: Active, Quality: "unknown", Reasons: []string{},
+		RequireOptIn: f.RequireOptIn, State: Active, Quality: "unknown", Reasons: []string{}, Registered: true,
 	}
-	if f.Account != "" {
-		s.Account = f.Account
+	if p := f.Provider; p != nil {
+		s.Status, s.SID, s.WABA, s.Webhook = p.Status, p.SID, p.WABA, p.Webhook
+		s.Quality = cmp.Or(p.Quality, s.Quality)
+		if p.Limit != nil {
+			s.Limit, s.LimitFrom = *p.Limit, ByProvider
+		}
 	}
+	s.Account = cmp.Or(f.account(), s.Account)
 	if f.Limit != nil {
 		s.Limit, s.LimitFrom = *f.Limit, ByHand
 	}
@@ -133,13 +151,42 @@ func (c Config) view(token string, f senderFact) Sender {
 	if s.Pool == "" {
 		s.Pool = c.defaultPool(token, s.Account)
 	}
-	if f.Paused {
+	if f.paused() {
 		s.State = Paused
-		if f.Reason != "" {
-			s.Reasons = []string{f.Reason}
-		}
+		s.Reasons = append(s.Reasons, f.reasons()...)
 	}
 	return s
+}
+
+// unregistered is the view of a sender that only jobs have named.
+func (c Config) unregistered(token string) Sender {
+	s := c.view(token, senderFact{})
+	s.Registered = false
+	return s
+}
+
+// paused: by a person, or by the provider while it does not send for the
+// sender; the latter ends by itself.
+func (f senderFact) paused() bool { return f.Paused || f.Provider.stopped() }
+
+func (f senderFact) reasons() []string {
+	var reasons []string
+	if f.Paused && f.Reason != "" {
+		reasons = append(reasons, f.Reason)
+	}
+	if f.Provider.stopped() {
+		reasons = append(reasons, "the provider says "+f.Provider.Status)
+		reasons = append(reasons, f.Provider.Reasons...)
+	}
+	return reasons
+}
+
+// limit is what holds, nil for the default.
+func (f senderFact) limit() *Limit {
+	if f.Limit == nil && f.Provider != nil {
+		return f.Provider.Limit
+	}
+	return f.Limit
 }
 
 func (c Config) defaultPool(token, account string) string {
@@ -154,7 +201,7 @@ func (c Config) defaultPool(token, account string) string {
 // and rate are left to the gate's own defaults, which a restart may change.
 func (c Config) policy(token string, f senderFact) ratelimit.SenderPolicy {
 	return ratelimit.SenderPolicy{
-		Pool: c.view(token, f).Pool, Limit: (*int)(f.Limit), MPS: f.MPS,
-		RequireOptIn: f.RequireOptIn, Paused: f.Paused, PausedReason: f.Reason,
+		Pool: c.view(token, f).Pool, Limit: (*int)(f.limit()), MPS: f.MPS,
+		RequireOptIn: f.RequireOptIn, Paused: f.paused(), PausedReason: strings.Join(f.reasons(), "; "),
 	}
 }
