@@ -66,7 +66,7 @@ func TestLimitFollowsTheProvider(t *testing.T) {
 	eventually(t, func() bool { return h.api.count("parked") == 15 }, func() string { return "15 should wait" })
 
 	h.provider.must(http.MethodPut, "/sandbox/senders/"+alpha, fields{"limit": 20}, nil)
-	eventually(t, func() bool { return h.api.count("parked") == 5 }, func() string { return "10 more should have gone" })
+	eventually(t, func() bool { return h.provider.accepted() == 20 }, func() string { return "10 more should have gone" })
 	told := events.await("sender", 2)[1]
 	require.Contains(t, told.Reason, "limit=20")
 
