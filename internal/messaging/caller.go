@@ -18,6 +18,7 @@ type caller struct {
 	authorization string
 	timeout       time.Duration
 	limiter       *rate.Limiter
+	throttle      *throttle
 	catalogue     *Catalogue
 	transport     *http.Transport
 	now           func() time.Time
@@ -29,6 +30,7 @@ func newCaller(api, vendorURL string, account Account, cfg Config) *caller {
 	if catalogue == nil {
 		catalogue = DefaultCatalogue()
 	}
+	conns := cmp.Or(cfg.MaxConns, defaultMaxConns)
 	return &caller{
 		api:           api,
 		baseURL:       strings.TrimRight(cmp.Or(cfg.BaseURL, vendorURL), "/"),
@@ -37,8 +39,9 @@ func newCaller(api, vendorURL string, account Account, cfg Config) *caller {
 		// A burst of one spaces calls evenly: the provider counts concurrent
 		// requests, so a burst after a pause is what it would refuse.
 		limiter:   rate.NewLimiter(cmp.Or(cfg.RequestsPerSecond, rate.Inf), 1),
+		throttle:  newThrottle(conns),
 		catalogue: catalogue,
-		transport: newTransport(cmp.Or(cfg.MaxConns, defaultMaxConns), timeout, cfg.DialContext),
+		transport: newTransport(conns, timeout, cfg.DialContext),
 		now:       time.Now,
 	}
 }

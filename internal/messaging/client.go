@@ -43,9 +43,10 @@ type Config struct {
 	// waiting for the local rate and for a connection included. Default 15 s.
 	Timeout time.Duration
 
-	// MaxConns is how many calls may be under way at once; further ones wait.
-	// Twilio answers 429 to too many concurrent requests of an account and
-	// publishes no number. Default 64.
+	// MaxConns is how many calls may be under way at once at most; further ones
+	// wait. Twilio answers 429 to too many concurrent requests of an account and
+	// publishes no number: every 429 halves how many there are, and every round
+	// of answered calls adds one again. Default 64.
 	MaxConns int
 
 	// RequestsPerSecond spaces the calls of this client evenly. 0 is unlimited.

@@ -38,6 +38,14 @@ func (c *caller) exchange(ctx context.Context, what call) reply {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, late)
 	defer cancel()
 
+	// Waiting is part of the call's time: a message whose turn does not come in
+	// it has certainly not been sent.
+	mine, err := c.throttle.begin(ctx)
+	if err != nil {
+		return reply{err: fmt.Errorf("wait for others of the account's calls to end: %w", err)}
+	}
+	refused := false
+	defer func() { c.throttle.end(mine, refused) }()
 	if err := c.limiter.Wait(ctx); err != nil {
 		return reply{err: fmt.Errorf("wait for the local request rate: %w", err)}
 	}
@@ -49,7 +57,9 @@ func (c *caller) exchange(ctx context.Context, what call) reply {
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "sluice")
 	if what.method != http.MethodPost {
-		return c.roundTrip(req)
+		r := c.roundTrip(req)
+		refused = r.status == http.StatusTooManyRequests
+		return r
 	}
 
 	// No Idempotency-Key: the provider ignores it, and net/http takes it as a
@@ -59,6 +69,7 @@ func (c *caller) exchange(ctx context.Context, what call) reply {
 	req.Header.Set("Content-Type", what.contentType)
 	req.Body, req.GetBody, req.ContentLength = p.body(), p.again, int64(len(what.body))
 	r := c.roundTrip(req)
+	refused = r.status == http.StatusTooManyRequests
 	unsent, refusal := p.withdraw()
 	r.written, r.err = !unsent, cmp.Or(refusal, r.err)
 	return r
