@@ -64,6 +64,13 @@ func (t *tape) change(n, limit int) {
 	t.grown = make(chan struct{})
 }
 
+// shorten makes it an older copy of itself.
+func (t *tape) shorten(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.entries = t.entries[:n]
+}
+
 func (t *tape) Last(context.Context) (uint64, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -191,6 +198,13 @@ func (r server) Open(_ context.Context, epoch string) error {
 	}
 	r.add("open " + epoch)
 	r.opened, r.openedAt, r.had = epoch, time.Now(), r.position
+	return nil
+}
+
+func (r server) Close(context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.opened = ""
 	return nil
 }
 

@@ -2,6 +2,7 @@ package tracker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -29,6 +30,7 @@ type Gate interface {
 	// for; they differ while the gate is closed.
 	Epoch(ctx context.Context) (current, opened string, err error)
 	Open(ctx context.Context, epoch string) error
+	Close(ctx context.Context) error
 	Lessor
 }
 
@@ -100,6 +102,9 @@ func (p *GateProjection) lead(ctx context.Context) error {
 		return err
 	}
 	p.applied.Store(position)
+	if err := p.within(ctx); err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.follow(ctx, position) })
 	group.Go(func() error { return hold(ctx, p.gate, "gate", p.cfg.Holder, p.stands) })
@@ -108,7 +113,19 @@ func (p *GateProjection) lead(ctx context.Context) error {
 }
 
 func (p *GateProjection) stands(ctx context.Context) error {
-	_, err := reach(ctx, p.gate.Position, p.Applied())
+	if _, err := reach(ctx, p.gate.Position, p.Applied()); err != nil {
+		return err
+	}
+	return p.within(ctx)
+}
+
+// within closes the gate when it knows more than the log: the log is an older
+// copy, so nobody can say any more what was sent. A person has to.
+func (p *GateProjection) within(ctx context.Context) error {
+	err := within(ctx, p.log, p.Applied())
+	if errors.Is(err, errLogOlder) {
+		err = errors.Join(err, p.gate.Close(ctx))
+	}
 	return err
 }
 

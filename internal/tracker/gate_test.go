@@ -228,3 +228,24 @@ func TestTheLeaseIsKeptDuringALongRestore(t *testing.T) {
 		require.Less(t, o.gate.gap, 5*time.Second)
 	})
 }
+
+// TestALogOlderThanTheGateClosesIt: NATS was restored from a backup, and what
+// comes next would have sequences that the gate takes for known.
+func TestALogOlderThanTheGateClosesIt(t *testing.T) {
+	opens(t, 100, settle, func(t *testing.T, o *opening) {
+		o.run(t)
+		after(2 * settle)
+		require.True(t, o.gate.isOpen())
+		o.log.shorten(60)
+		after(5 * time.Second)
+		require.False(t, o.gate.isOpen())
+		o.log.grow(20)
+		after(10 * settle)
+		require.False(t, o.gate.isOpen(), "until a person rebuilds it")
+
+		o.gate.restart("life 1", 0) // sluice rebuild
+		after(3 * settle)
+		require.True(t, o.gate.isOpen())
+		require.EqualValues(t, 80, o.gate.had)
+	})
+}

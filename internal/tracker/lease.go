@@ -18,6 +18,7 @@ const leaseLife = 5 * time.Second
 
 var (
 	errLeaseLost = errors.New("another tracker follows the log")
+	errLogOlder  = errors.New("the log ends before what was applied of it: NATS was restored from an older copy, or its data is lost; look at what was sent since, then `sluice rebuild --yes --paused`")
 	errWentBack  = errors.New("the projection has lost entries that it had: Redis was emptied, or is an older copy")
 )
 
@@ -56,6 +57,16 @@ func reach(ctx context.Context, position func(context.Context) (uint64, error), 
 		err = fmt.Errorf("%w: it stands at %d, not at %d", errWentBack, at, applied)
 	}
 	return at, err
+}
+
+// within reports an error when the log ends before what was applied of it:
+// entries that come would have sequences that are taken for known.
+func within(ctx context.Context, log Log, applied uint64) error {
+	last, err := log.Last(ctx)
+	if err == nil && last < applied {
+		err = fmt.Errorf("%w (it ends at %d, applied are %d)", errLogOlder, last, applied)
+	}
+	return err
 }
 
 // pause waits, and reports whether ctx still stands.

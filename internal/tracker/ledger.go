@@ -63,6 +63,9 @@ func (p *LedgerProjection) lead(ctx context.Context) error {
 		return err
 	}
 	p.applied.Store(position)
+	if err := within(ctx, p.log, position); err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.log.Follow(ctx, position+1, batchSize, p.apply) })
 	group.Go(func() error { return hold(ctx, p.lessor, "ledger", p.holder, p.stands) })
@@ -71,8 +74,10 @@ func (p *LedgerProjection) lead(ctx context.Context) error {
 
 // stands fails when the ledger has lost what this process applied to it.
 func (p *LedgerProjection) stands(ctx context.Context) error {
-	_, err := reach(ctx, p.ledger.Position, p.Applied())
-	return err
+	if _, err := reach(ctx, p.ledger.Position, p.Applied()); err != nil {
+		return err
+	}
+	return within(ctx, p.log, p.Applied())
 }
 
 func (p *LedgerProjection) apply(ctx context.Context, entries []delivery.Entry) error {
