@@ -14,6 +14,9 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	if spec := os.Getenv(natsVariable); spec != "" {
+		os.Exit(serveNATS(spec))
+	}
 	dir, err := os.MkdirTemp("", "sluice-test-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

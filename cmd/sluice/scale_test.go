@@ -25,13 +25,16 @@ const gamma = "15550100003"
 // scalePools are the pools with their limits and those of their senders, per
 // window: some 40 messages a second, which is less than is published, so that
 // jobs wait. East is full before its senders are.
-var scalePools = []struct {
+var scalePools = []testPool{
+	{"east", 100, map[string]int{alpha: 60, beta: 70}},
+	{"west", 50, map[string]int{gamma: 50}},
+}
+
+// testPool is a pool with its limit and those of its senders.
+type testPool struct {
 	name    string
 	limit   int
 	senders map[string]int
-}{
-	{"east", 100, map[string]int{alpha: 60, beta: 70}},
-	{"west", 50, map[string]int{gamma: 50}},
 }
 
 // A day is to its margin and to the life of a tracker's lease as nothing here
@@ -104,6 +107,7 @@ type fleet struct {
 	apiRole                          *member
 	callbacks, trackers, dispatchers [2]*member
 
+	pools []testPool
 	jobs  []fields
 	ids   []string
 	begun time.Time
@@ -114,10 +118,16 @@ func startFleet(t testing.TB, n int) *fleet {
 	t.Helper()
 	redisAddr := fixedAddr(t)
 	startRedis(t, redisAddr)
-	settings := quick(t).with("SLUICE_NATS_URL", startNATS(t), "SLUICE_REDIS_URL", "redis://"+redisAddr,
+	return assemble(t, n, scalePools, startNATS(t), redisAddr)
+}
+
+// assemble starts every role on engines that run already.
+func assemble(t testing.TB, n int, pools []testPool, natsURL, redisAddr string) *fleet {
+	t.Helper()
+	settings := quick(t).with("SLUICE_NATS_URL", natsURL, "SLUICE_REDIS_URL", "redis://"+redisAddr,
 		"SLUICE_WINDOW", scaleWindow, "SLUICE_WINDOW_MARGIN", scaleMargin, "SLUICE_STALE_AFTER", "1s")
 	delete(settings, "SLUICE_DATA")
-	f := &fleet{t: t, judge: startProvider(t, settings)}
+	f := &fleet{t: t, judge: startProvider(t, settings), pools: pools}
 	settings["SLUICE_MESSAGES_URL"] = f.judge.base
 	f.apiRole = launch(t, settings.with("SLUICE_API_ADDR", fixedAddr(t)), "api")
 	for i := range f.callbacks {
@@ -144,7 +154,7 @@ func startFleet(t testing.TB, n int) *fleet {
 // setLimits puts the same pools and limits here and at the provider.
 func (f *fleet) setLimits() {
 	f.t.Helper()
-	for _, pool := range scalePools {
+	for _, pool := range f.pools {
 		f.api.must(http.MethodPut, "/v1/pools/"+pool.name, fields{"limit": pool.limit}, nil)
 		f.judge.must(http.MethodPut, "/sandbox/pools/"+pool.name, fields{"limit": pool.limit}, nil)
 		for sender, limit := range pool.senders {
