@@ -26,12 +26,13 @@ var arrows = map[string][]string{
 	"internal/jobstream": {"delivery"},
 	"internal/sandbox":   {"internal/messaging"},
 
-	"producer":           {"delivery"},
-	"callbacks":          {"delivery"},
-	"dispatcher":         {"delivery", "ratelimit", "internal/messaging"},
-	"internal/senders":   {"delivery", "ratelimit", "internal/messaging"},
-	"internal/tracker":   {"delivery", "ratelimit"},
-	"internal/dashboard": {"delivery", "ratelimit", "internal/senders", "internal/forecast"},
+	"producer":            {"delivery"},
+	"callbacks":           {"delivery"},
+	"dispatcher":          {"delivery", "ratelimit", "internal/messaging"},
+	"internal/senders":    {"delivery", "ratelimit", "internal/messaging"},
+	"internal/tracker":    {"delivery", "ratelimit"},
+	"internal/onboarding": {"internal/messaging"},
+	"internal/dashboard":  {"delivery", "ratelimit", "internal/senders", "internal/forecast"},
 
 	"cmd/sluice": {"*"},
 }

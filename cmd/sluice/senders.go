@@ -34,7 +34,7 @@ func senderRows(senders ...senderLine) [][]string {
 
 func newSenders(p *program) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "senders", Short: "Shows and sets senders", Args: cobra.NoArgs, Example: "  sluice senders list",
+		Use: "senders", Short: "Shows, sets and registers senders", Args: cobra.NoArgs, Example: "  sluice senders list",
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var asJSON bool
@@ -70,6 +70,7 @@ func newSenders(p *program) *cobra.Command {
 				return ask(cmd.Context(), p, http.MethodPut, path(name), body, asJSON, one)
 			}),
 	)
+	cmd.AddCommand(newSendersRegister(p, &asJSON), newSendersVerify(p, &asJSON))
 	for _, verb := range []string{"pause", "resume"} {
 		cmd.AddCommand(&cobra.Command{
 			Use: verb + " SENDER", Short: "Makes a sender's jobs " + map[string]string{"pause": "wait", "resume": "go again"}[verb],
