@@ -31,6 +31,7 @@ func (r *Registry) announce(ctx context.Context, key string, rev uint64, event d
 	}
 	event.ID = fmt.Sprintf("fact:%s:%d", key, rev)
 	event.At = r.cfg.Now().UTC()
+	event.Reason = words(event.Reason, by(ctx))
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), announceTimeout)
 	defer cancel()
 	if err := r.cfg.Announce(ctx, event); err != nil {

@@ -206,6 +206,15 @@ func (r *Registry) Pause(ctx context.Context, paused bool, reason string) (Pause
 	return change(ctx, r, kindPause, put[Pause](next.event("")), func(Pause) (Pause, error) { return next, nil })
 }
 
+// Standing tells whether everything is paused.
+func (r *Registry) Standing(ctx context.Context) (Pause, error) {
+	pause, err := read[Pause](ctx, r, kindPause)
+	if errors.Is(err, ErrNotFound) {
+		return Pause{}, nil // nobody has ever paused everything
+	}
+	return pause, err
+}
+
 func checkReason(reason string) error {
 	if utf8.RuneCountInString(reason) > maxText {
 		return refuse("reason", mustText)
