@@ -34,7 +34,7 @@ var (
 	tripScript     = load("trip", "gate")
 	limitsScript   = load("limits", "gate", "window", "policy")
 	previewScript  = load("preview", "gate", "window", "policy")
-	returnsScript  = load("returns", "gate", "window")
+	slotsScript    = load("slots", "gate", "window")
 	waitingScript  = load("setwaiting", "gate")
 	epochScript    = load("epoch", "gate")
 	openScript     = load("open", "gate")

@@ -21,6 +21,7 @@ var arrows = map[string][]string{
 	"internal/messaging": {},
 	"internal/embedded":  {},
 	"internal/forecast":  {},
+	"internal/plot":      {},
 
 	"delivery/ledger":    {"delivery"},
 	"internal/jobstream": {"delivery"},
@@ -32,13 +33,13 @@ var arrows = map[string][]string{
 	"internal/senders":    {"delivery", "ratelimit", "internal/messaging"},
 	"internal/tracker":    {"delivery", "ratelimit"},
 	"internal/onboarding": {"internal/messaging"},
-	"internal/dashboard":  {"delivery", "ratelimit", "internal/senders", "internal/forecast"},
+	"internal/dashboard":  {"delivery", "ratelimit", "internal/senders", "internal/forecast", "internal/plot"},
 
 	"cmd/sluice": {"*"},
 }
 
 // standardOnly are the packages that import nothing but the standard library.
-var standardOnly = []string{"delivery"}
+var standardOnly = []string{"delivery", "internal/plot"}
 
 type listed struct {
 	ImportPath string

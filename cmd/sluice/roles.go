@@ -165,7 +165,7 @@ func apiRole(_ context.Context, s *system) (*role, error) {
 	if err != nil {
 		return nil, err
 	}
-	handler, err := s.apiHandler()
+	handler, err := s.apiHandler(nil)
 	if err != nil {
 		l.Close()
 		return nil, err
@@ -176,8 +176,9 @@ func apiRole(_ context.Context, s *system) (*role, error) {
 	}, nil
 }
 
-// apiHandler is the API; its run belongs beside the server.
-func (s *system) apiHandler() (api apiServer, err error) {
+// apiHandler is the API with its pages, and the sandbox's phone where there is
+// one; its run belongs beside the server.
+func (s *system) apiHandler(phone http.Handler) (api apiServer, err error) {
 	keys, err := dashboard.ParseKeys(s.cfg.APIKeys)
 	if err != nil {
 		return api, wrong("SLUICE_API_KEYS", "%s", err)
@@ -190,6 +191,7 @@ func (s *system) apiHandler() (api apiServer, err error) {
 	d := dashboard.New(dashboard.Config{
 		Jobs: jobList{s.ledger}, Stats: jobStats{s.ledger}, Limits: s.gate, Room: s.room, Backlog: queueLoad{s.room}, Registry: operated{s.registry, s.gate},
 		Canceler: canceler{s.gate}, Redriver: redriver{s}, Announcer: announce, Events: s.log,
+		Advise: advice, Phone: phone,
 		Submit: publish, Keys: keys, Window: s.cfg.Window, Margin: s.cfg.WindowMargin, DefaultPool: s.cfg.defaultPool, Log: s.logger,
 	})
 	return apiServer{d.Handler(), d.Run}, nil

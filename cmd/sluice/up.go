@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -116,7 +117,11 @@ func (h *house) apiWithHealth(ctx context.Context, s *system) (*role, error) {
 	if err != nil {
 		return nil, err
 	}
-	handler, err := s.apiHandler()
+	var phone http.Handler // none without a sandbox here
+	if h.sandbox != nil {
+		phone = h.sandbox.Phone("/")
+	}
+	handler, err := s.apiHandler(phone)
 	if err != nil {
 		l.Close()
 		return nil, err

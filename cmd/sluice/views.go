@@ -11,6 +11,7 @@ import (
 	"github.com/sluicehq/sluice/delivery/ledger"
 	"github.com/sluicehq/sluice/internal/dashboard"
 	"github.com/sluicehq/sluice/internal/jobstream"
+	"github.com/sluicehq/sluice/internal/messaging"
 	"github.com/sluicehq/sluice/internal/senders"
 	"github.com/sluicehq/sluice/ratelimit"
 )
@@ -103,6 +104,12 @@ func (o operated) PauseSender(ctx context.Context, token string, paused bool, re
 		err = o.gate.Trip(ctx, token, "", time.UnixMicro(0))
 	}
 	return sender, err
+}
+
+// advice is the error catalogue as the pages know it.
+func advice(code int) dashboard.Advice {
+	entry := messaging.DefaultCatalogue().Lookup(code)
+	return dashboard.Advice{Meaning: entry.Meaning, Action: entry.Action}
 }
 
 // canceler is the gate as those know it who stop a job by hand.

@@ -1,11 +1,15 @@
 package dashboard
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/senders"
 )
 
 // Scope is a set of things a key may do.
@@ -106,48 +110,82 @@ func validKey(key string) bool {
 // Empty reports whether there are no keys, so that everything is open.
 func (k Keys) Empty() bool { return len(k.entries) == 0 }
 
-// scope is what key may do; known is false for no key of these. It looks at
+// find is the entry of a key; known is false for no key of these. It looks at
 // every entry, whatever it finds, so that its time tells nothing.
-func (k Keys) scope(key string) (scope Scope, known bool) {
+func (k Keys) find(key string) (found keyEntry, known bool) {
 	digest := sha256.Sum256([]byte(key))
 	for _, entry := range k.entries {
 		if subtle.ConstantTimeCompare(entry.digest[:], digest[:]) == 1 {
-			scope, known = entry.scope, true
+			found, known = entry, true
 		}
 	}
-	return scope, known
+	return found, known
+}
+
+// identity is who asks.
+type identity struct {
+	scope   Scope
+	who     string  // for people, as in "Ada, key 0f3c21aa"; empty where no keys are set
+	session session // zero with a bearer key
+	secret  []byte  // what the session is signed with
+}
+
+// bearer is who a request says it is by its header. A header that says nothing
+// known is not made good by a cookie.
+func (k Keys) bearer(r *http.Request) (who identity, known bool) {
+	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	entry, known := k.find(strings.TrimSpace(key))
+	if !known || !strings.EqualFold(scheme, "Bearer") {
+		return identity{}, false
+	}
+	return identity{scope: entry.scope, who: entry.name()}, true
+}
+
+// name is how the log calls the holder of a key: by the start of its digest,
+// which those who have the key can compute and nobody can turn back.
+func (e keyEntry) name() string { return fmt.Sprintf("key %x", e.digest[:4]) }
+
+type identityKey struct{}
+
+// on is the request as one of this identity; changes of policies that are made
+// with its context say so in the log.
+func (i identity) on(r *http.Request) *http.Request {
+	ctx := context.WithValue(r.Context(), identityKey{}, i)
+	return r.WithContext(senders.By(ctx, i.who))
+}
+
+// identityOf is who asks, the zero value where no keys are set.
+func identityOf(ctx context.Context) identity {
+	who, _ := ctx.Value(identityKey{}).(identity)
+	return who
 }
 
 // Guard lets a request through to next if its bearer key has the scope: 401
-// without a known key, 403 without the scope. A scope of 0 and no keys at all
-// let everything through.
+// without a known key, 403 without the scope. A session of the pages may read.
+// A scope of 0 and no keys at all let everything through.
 func (k Keys) Guard(scope Scope, next http.Handler) http.Handler {
+	return k.guard(scope, next, time.Now)
+}
+
+func (k Keys) guard(scope Scope, next http.Handler, now func() time.Time) http.Handler {
 	if scope == 0 || k.Empty() {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		held, known := k.scope(strings.TrimSpace(key))
+		who, known := k.bearer(r)
+		if reads := r.Method == http.MethodGet || r.Method == http.MethodHead; !known && reads && r.Header.Get("Authorization") == "" {
+			// A cookie goes along with requests that its holder did not mean to
+			// make, so it never changes anything here.
+			who, known = k.signedIn(r, now())
+		}
 		switch {
-		case !strings.EqualFold(scheme, "Bearer") || !known:
+		case !known:
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			problem{http.StatusUnauthorized, "unauthorized", "send Authorization: Bearer and a key of SLUICE_API_KEYS", ""}.write(w)
-		case held&scope != scope:
+		case who.scope&scope != scope:
 			problem{http.StatusForbidden, "forbidden", "the key lacks the scope " + scope.String(), ""}.write(w)
 		default:
-			next.ServeHTTP(w, r)
+			next.ServeHTTP(w, who.on(r))
 		}
 	})
-}
-
-// number is which of the keys, from 1, the request bears; 0 for none.
-func (k Keys) number(r *http.Request) int {
-	_, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	digest := sha256.Sum256([]byte(strings.TrimSpace(key)))
-	for i, entry := range k.entries {
-		if subtle.ConstantTimeCompare(entry.digest[:], digest[:]) == 1 {
-			return i + 1
-		}
-	}
-	return 0
 }

@@ -47,7 +47,6 @@ func TestWithoutAKnownKeyNothingIsAnswered(t *testing.T) {
 		}
 	}
 	require.Equal(t, http.StatusOK, w.do("GET", "/v1/jobs", "", "Authorization", "bearer look").status, "the scheme has no case")
-	require.Equal(t, http.StatusOK, w.do("GET", "/", "").status)
 	require.Equal(t, http.StatusOK, w.do("GET", "/openapi.yaml", "").status)
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/sluicehq/sluice/delivery"
 	"github.com/sluicehq/sluice/internal/senders"
 	"github.com/sluicehq/sluice/ratelimit"
@@ -31,6 +33,9 @@ type Limits interface {
 	// Returns reads when the next n places come back, of the sender's window
 	// or, if sender is empty, of the pool's.
 	Returns(ctx context.Context, pool, sender string, n int) ([]ratelimit.Return, error)
+	// Slots reads when the used places of a pool come back, in equal steps over
+	// one window.
+	Slots(ctx context.Context, pool string, steps int) (ratelimit.Slots, error)
 	// Preview sorts customers by what a message of the sender would need.
 	Preview(ctx context.Context, sender, pool string, customers []string) (ratelimit.Preview, error)
 }
@@ -38,6 +43,11 @@ type Limits interface {
 // Room counts the jobs that are parked, by sender and priority.
 type Room interface {
 	Counts(ctx context.Context) (map[string]map[delivery.Priority]int64, error)
+}
+
+// Advice is what an error code of the provider means and what to do about it.
+type Advice struct {
+	Meaning, Action string
 }
 
 // Backlog reads how much work the queue holds.
@@ -62,6 +72,7 @@ type Registry interface {
 	PoolBook
 	ConsentBook
 	Pause(ctx context.Context, paused bool, reason string) (senders.Pause, error)
+	Standing(ctx context.Context) (senders.Pause, error)
 }
 
 // SenderBook is the senders' part of a [Registry].
@@ -97,12 +108,14 @@ type Config struct {
 	Canceler  Canceler
 	Redriver  Redriver
 	Announcer Announcer
-	Submit    http.Handler  // POST /v1/jobs; nil: not served here
-	Events    Log           // GET /v1/events; nil: not served here
-	Streams   Streams       // bounds of GET /v1/events
-	Keys      Keys          // none: open to everybody who can connect
-	Window    time.Duration // of the messaging limit; default 24h
-	Margin    time.Duration // how much longer a place is taken; default as in [ratelimit.Options]
+	Submit    http.Handler          // POST /v1/jobs; nil: not served here
+	Events    Log                   // GET /v1/events; nil: not served here
+	Streams   Streams               // bounds of GET /v1/events
+	Keys      Keys                  // none: open to everybody who can connect
+	Advise    func(code int) Advice // the catalogue of error codes; default: says nothing
+	Phone     http.Handler          // the customers of the sandbox, at /phone/; nil: not served here
+	Window    time.Duration         // of the messaging limit; default 24h
+	Margin    time.Duration         // how much longer a place is taken; default as in [ratelimit.Options]
 	// DefaultPool is where a sender counts that nobody registered.
 	DefaultPool func(sender string) string
 	Now         func() time.Time // the clock; default [time.Now]
@@ -113,6 +126,9 @@ type Config struct {
 type API struct {
 	cfg Config
 	hub *hub // nil where events are not served
+
+	figures figures
+	guesses *rate.Limiter // of keys, at the sign-in
 }
 
 // New returns the API over cfg. With events, [API.Run] must run beside the
@@ -126,7 +142,10 @@ func New(cfg Config) *API {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	a := &API{cfg: cfg}
+	if cfg.Advise == nil {
+		cfg.Advise = func(int) Advice { return Advice{} }
+	}
+	a := &API{cfg: cfg, guesses: rate.NewLimiter(1, 20)}
 	if cfg.Events != nil {
 		a.hub = newHub(cfg.Events, cfg.Streams, cfg.Log)
 	}
@@ -169,7 +188,6 @@ func (a *API) routes() []route {
 		{"POST", "/v1/pause", Operate, a.answer(a.pauseAll(true))},
 		{"POST", "/v1/resume", Operate, a.answer(a.pauseAll(false))},
 		{"GET", "/openapi.yaml", 0, http.HandlerFunc(description)},
-		{"GET", "/{$}", 0, http.HandlerFunc(page)},
 	}
 	if a.cfg.Submit != nil {
 		routes = append(routes, route{"POST", "/v1/jobs", Publish, a.cfg.Submit})
@@ -184,11 +202,17 @@ func (a *API) routes() []route {
 // are refused, since a machine without keys is open to its own browser.
 func (a *API) Handler() http.Handler {
 	paths := map[string]methods{}
-	for _, r := range a.routes() {
+	serve := func(r route, handler http.Handler) {
 		if paths[r.path] == nil {
 			paths[r.path] = methods{}
 		}
-		paths[r.path][r.method] = a.cfg.Keys.Guard(r.scope, r.handler)
+		paths[r.path][r.method] = handler
+	}
+	for _, r := range a.routes() {
+		serve(r, a.cfg.Keys.guard(r.scope, r.handler, a.cfg.Now))
+	}
+	for _, r := range a.pages() {
+		serve(r, r.handler)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("POST "+redrivePath, paths[redrivePath])
@@ -197,7 +221,7 @@ func (a *API) Handler() http.Handler {
 		mux.Handle(path, m)
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		problem{http.StatusNotFound, "not_found", "there is nothing at this path", ""}.write(w)
+		notFoundProblem.write(w)
 	})
 	sameSite := http.NewCrossOriginProtection()
 	sameSite.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -205,6 +229,8 @@ func (a *API) Handler() http.Handler {
 	}))
 	return sameSite.Handler(mux)
 }
+
+var notFoundProblem = problem{http.StatusNotFound, "not_found", "there is nothing at this path", ""}
 
 // methods is what one path answers to.
 type methods map[string]http.Handler

@@ -37,6 +37,14 @@ const announceTimeout = 10 * time.Second
 
 const canceledByHand = "canceled by hand"
 
+// byHand is a reason with who it was, where that is known.
+func byHand(ctx context.Context, reason string) string {
+	if who := identityOf(ctx).who; who != "" {
+		return reason + ": " + who
+	}
+	return reason
+}
+
 func (a *API) cancelJob(r *http.Request) (any, error) {
 	record, err := a.findJob(r)
 	if err != nil {
@@ -86,7 +94,7 @@ func (a *API) announceCanceled(ctx context.Context, record delivery.Record) erro
 		ID:   fmt.Sprintf("%s:%s:%d", delivery.EventCanceled, record.ID, attempt),
 		Type: delivery.EventCanceled, At: a.cfg.Now().UTC(), Job: record.ID, Attempt: attempt,
 		From: record.From, To: record.To, Status: delivery.StatusCanceled,
-		Reason: canceledByHand, Metadata: record.Metadata,
+		Reason: byHand(ctx, canceledByHand), Metadata: record.Metadata,
 	})
 	if err != nil {
 		a.cfg.Log.ErrorContext(ctx, "the end of a canceled job could not be told", "job", record.ID, "error", err)

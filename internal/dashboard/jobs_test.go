@@ -151,6 +151,6 @@ func TestPathsAndMethods(t *testing.T) {
 	home := w.do("GET", "/", "")
 	require.Equal(t, "text/html; charset=utf-8", home.header.Get("Content-Type"))
 	require.Contains(t, home.text, "Sluice")
-	require.Contains(t, home.text, `href="/v1/limits"`)
-	require.Contains(t, home.text, `href="/v1/jobs"`)
+	require.Contains(t, home.text, `href="/senders"`)
+	require.Contains(t, home.text, `href="/jobs"`)
 }

@@ -40,7 +40,7 @@ func (a *API) redriveJob(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.redrive(r.Context(), record, a.byWhom(r)); err != nil {
+	if err := a.redrive(r.Context(), record); err != nil {
 		return nil, err
 	}
 	return a.findJob(r)
@@ -56,7 +56,7 @@ func (a *API) readyToRedrive(ctx context.Context) error {
 	return nil
 }
 
-func (a *API) redrive(ctx context.Context, record delivery.Record, who string) error {
+func (a *API) redrive(ctx context.Context, record delivery.Record) error {
 	if !slices.Contains(redrivable, record.Status) {
 		return tooLate(fmt.Errorf("the job is %s: only failed, undelivered and held jobs can be redriven", record.Status))
 	}
@@ -72,33 +72,25 @@ func (a *API) redrive(ctx context.Context, record delivery.Record, who string) e
 	// The attempt will be made. A crash here leaves the job looking as before
 	// until it is; the request may be repeated, and the queue, or the grant,
 	// takes the copy for what it is.
-	return a.announceRedriven(ctx, record, attempt, who)
+	return a.announceRedriven(ctx, record, attempt)
 }
 
 // announceRedriven does not stop when the caller hangs up: the job is on its
 // way, so its event belongs in the log.
-func (a *API) announceRedriven(ctx context.Context, record delivery.Record, attempt int, who string) error {
+func (a *API) announceRedriven(ctx context.Context, record delivery.Record, attempt int) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), announceTimeout)
 	defer cancel()
 	err := a.cfg.Announcer.Announce(ctx, delivery.Event{
 		ID:   fmt.Sprintf("%s:%s:%d", delivery.EventRedriven, record.ID, attempt),
 		Type: delivery.EventRedriven, At: a.cfg.Now().UTC(), Job: record.ID, Attempt: attempt,
 		From: record.From, To: record.To, Status: delivery.EventRedriven.Status(),
-		Reason: "redriven by hand" + who, Metadata: record.Metadata,
+		Reason: byHand(ctx, "redriven by hand"), Metadata: record.Metadata,
 	})
 	if err != nil {
 		a.cfg.Log.ErrorContext(ctx, "a redrive could not be told", "job", record.ID, "error", err)
 		return problem{http.StatusServiceUnavailable, "unavailable", "the job is on its way, but that could not be told", ""}
 	}
 	return nil
-}
-
-// byWhom names the caller by the number of the API key, if there are keys.
-func (a *API) byWhom(r *http.Request) string {
-	if n := a.cfg.Keys.number(r); n > 0 {
-		return fmt.Sprintf(", API key %d", n)
-	}
-	return ""
 }
 
 // Bounds of one request that redrives many.

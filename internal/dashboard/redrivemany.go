@@ -125,20 +125,24 @@ func (a *API) redriveJobs(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.readyToRedrive(r.Context()); err != nil {
-		return nil, err
+	return a.redriveChosen(r.Context(), c)
+}
+
+func (a *API) redriveChosen(ctx context.Context, c choice) (redriven, error) {
+	if err := a.readyToRedrive(ctx); err != nil {
+		return redriven{}, err
 	}
 	end := time.Now().Add(redriveTimeout)
 	out := redriven{Results: []redriveResult{}, Next: c.Cursor}
 	for most := c.Limit; ; {
 		c.Limit = most - len(out.Results)
-		page, err := a.cfg.Jobs.List(r.Context(), c.Query)
+		page, err := a.cfg.Jobs.List(ctx, c.Query)
 		if err != nil {
-			return nil, err
+			return redriven{}, err
 		}
-		out.add(a.redriveAll(r.Context(), c.chosen(page.Jobs), a.byWhom(r)))
+		out.add(a.redriveAll(ctx, c.chosen(page.Jobs)))
 		out.Next, c.Cursor = page.Next, page.Next
-		if page.Next == "" || len(out.Results) >= most || time.Now().After(end) || r.Context().Err() != nil {
+		if page.Next == "" || len(out.Results) >= most || time.Now().After(end) || ctx.Err() != nil {
 			return out, nil
 		}
 	}
@@ -154,14 +158,14 @@ func (c choice) chosen(jobs []delivery.Record) []delivery.Record {
 	})
 }
 
-func (a *API) redriveAll(ctx context.Context, jobs []delivery.Record, who string) []redriveResult {
+func (a *API) redriveAll(ctx context.Context, jobs []delivery.Record) []redriveResult {
 	results := make([]redriveResult, len(jobs))
 	var group errgroup.Group
 	group.SetLimit(redriveAtOnce)
 	for i, record := range jobs {
 		group.Go(func() error {
 			results[i] = redriveResult{ID: record.ID, Status: delivery.EventRedriven.Status()}
-			if err := a.redrive(ctx, record, who); err != nil {
+			if err := a.redrive(ctx, record); err != nil {
 				p := problemOf(err)
 				results[i] = redriveResult{ID: record.ID, Error: &p}
 			}

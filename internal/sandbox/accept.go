@@ -20,7 +20,7 @@ func (s *Sandbox) accept(auth credentials, req request, fate callbackFate) (reso
 	m := &message{
 		sid: newSID(sidPrefix(req)), auth: auth, sender: snd.id, request: req,
 		accepted: now, updated: now, pool: snd.home(auth.account),
-		inWindow: s.windowOpen(req.to, snd.id, now), read: fate.read,
+		inWindow: s.windowOpen(req.to, snd.id, now), read: fate.read, shown: s.shown(req),
 	}
 	if !snd.queue(m) {
 		return resource{}, refuse(21611, "the sender's queue holds 4 hours of messages already")

@@ -95,6 +95,7 @@ func (s *Sandbox) fire(it item) (webhook, bool) {
 	now := s.tick()
 	s.note(record{Fired: &firedRecord{of, now}})
 	it.msg.advance(it.step, now)
+	s.changed++
 	s.mu.Unlock()
 	if it.silent {
 		return webhook{}, false

@@ -85,6 +85,8 @@ func (s *Sandbox) hear(in Inbound, auth credentials, of *leaving) (sid string, e
 func (s *Sandbox) received(rec receivedRecord) []item {
 	who := pair{rec.From, Inbound{To: rec.To}.sender()}
 	s.service[who] = rec.At
+	s.heard[who] = append(s.heard[who], rec)
+	s.changed++
 	s.hearJoin(rec)
 	switch {
 	case rec.OptsOut == nil:

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -77,6 +78,7 @@ type record struct {
 	Fired    *firedRecord    `json:"fired,omitempty"`
 	Told     *leaving        `json:"told,omitempty"` // its webhook arrived, or was given up
 	Received *receivedRecord `json:"received,omitempty"`
+	Opened   *openedRecord   `json:"opened,omitempty"`
 	Sender   *senderRecord   `json:"sender,omitempty"`
 	Pool     *poolRecord     `json:"pool,omitempty"`
 	Channel  *channelRecord  `json:"channel,omitempty"`
@@ -104,6 +106,7 @@ type acceptedRecord struct {
 	Media    int       `json:"media,omitempty"`
 	Template bool      `json:"template"`
 	Content  string    `json:"content,omitempty"`
+	Shown    string    `json:"shown,omitempty"` // where it is not the body
 	Callback string    `json:"callback,omitempty"`
 	Validity Duration  `json:"validity,omitempty"`
 
@@ -151,6 +154,12 @@ type receivedRecord struct {
 	Of      *leaving  `json:"of,omitempty"`       // the planned item that this was
 }
 
+// openedRecord is a delivered message that its customer opened by hand.
+type openedRecord struct {
+	SID string    `json:"sid"`
+	At  time.Time `json:"at"`
+}
+
 type senderRecord struct {
 	Sender string      `json:"sender"`
 	Patch  SenderPatch `json:"patch"`
@@ -172,6 +181,9 @@ func recordOf(m *message, plan []item) record {
 		OverSender: m.over.sender, OverPool: m.over.pool,
 		InWindow: m.inWindow, Counted: m.counted, Barred: m.barred, Code: m.code, Read: m.read,
 	}
+	if m.shown != m.request.body {
+		rec.Shown = m.shown
+	}
 	for _, it := range plan {
 		rec.Plan = append(rec.Plan, plannedItem{Due: it.due, Step: it.step, Says: it.says, Silent: it.silent})
 	}
@@ -192,7 +204,7 @@ func (rec acceptedRecord) message() (*message, []item, error) {
 		inWindow: rec.InWindow, counted: rec.Counted, barred: rec.Barred, code: rec.Code, read: rec.Read,
 		steps: stepsTo(rec.Code, rec.Read),
 	}
-	m.sender = m.request.sender()
+	m.sender, m.shown = m.request.sender(), cmp.Or(rec.Shown, rec.Body)
 	m.limits.sender, m.limits.pool = rec.SenderLimit, rec.PoolLimit
 	m.over.sender, m.over.pool = rec.OverSender, rec.OverPool
 	if m.sid == "" || m.accepted.IsZero() || !senderToken.MatchString(m.sender) {

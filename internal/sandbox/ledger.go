@@ -29,6 +29,7 @@ type message struct {
 	auth     credentials
 	sender   string // token: digits or MG sid
 	request  request
+	shown    string // text on the customer's phone
 	accepted time.Time
 	pool     string
 	limits   struct{ sender, pool Limit } // in force at acceptance

@@ -109,6 +109,12 @@ func (r *replay) apply(rec record) error {
 		return nil
 	case rec.Received != nil:
 		return r.received(*rec.Received)
+	case rec.Opened != nil:
+		r.passed(rec.Opened.At)
+		if m := r.box.book.bySID[rec.Opened.SID]; m != nil {
+			m.open(rec.Opened.At)
+		}
+		return nil
 	case rec.Sender != nil:
 		_, err := r.box.PutSender(rec.Sender.Sender, rec.Sender.Patch)
 		return err

@@ -113,9 +113,11 @@ type Sandbox struct {
 	book      book
 	senders   map[string]*sender
 	pools     map[string]*pool
-	service   map[pair]time.Time   // when the customer of this pair last wrote
-	stopped   map[pair]bool        // the customer of this pair has opted out
-	joined    map[string]time.Time // customers of the provider's shared number
+	service   map[pair]time.Time        // when the customer of this pair last wrote
+	stopped   map[pair]bool             // the customer of this pair has opted out
+	heard     map[pair][]receivedRecord // what the customer of this pair wrote, in order
+	changed   uint64                    // counts what happens on the customers' phones
+	joined    map[string]time.Time      // customers of the provider's shared number
 	templates map[string]*template
 	customers Customers
 	dice      dice
@@ -145,6 +147,8 @@ func (s *Sandbox) empty() {
 	s.pools = map[string]*pool{}
 	s.service = map[pair]time.Time{}
 	s.stopped = map[pair]bool{}
+	s.heard = map[pair][]receivedRecord{}
+	s.changed++
 	s.joined = map[string]time.Time{}
 	s.templates = firstTemplates()
 	s.customers = s.cfg.customers()
@@ -215,6 +219,7 @@ func (s *Sandbox) Handler() http.Handler {
 	s.routeSenders(mux)
 	s.routeContent(mux)
 	s.routeControl(mux)
+	mux.Handle("/phone/", http.StripPrefix("/phone", s.Phone("")))
 	return mux
 }
 

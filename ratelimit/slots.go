@@ -8,41 +8,41 @@ import (
 	"time"
 )
 
-// Returns is when the used places of a pool come back: Places[i] of them in the
+// Slots is when the used places of a pool come back: Places[i] of them in the
 // i-th of equal steps of Step from Now on, so that all steps together are one
 // window with its margin.
-type Returns struct {
+type Slots struct {
 	Now    time.Time
 	Step   time.Duration
 	Places []int
 }
 
-// MaxSteps bounds what [Gate.Returns] is asked for.
+// MaxSteps bounds what [Gate.Slots] is asked for.
 const MaxSteps = 96
 
-// Returns reads when the places of a pool come back, in 1 to MaxSteps steps, at
+// Slots reads when the places of a pool come back, in 1 to MaxSteps steps, at
 // one moment. It changes nothing. A pool that nobody has named has no places.
-func (g *Gate) Returns(ctx context.Context, pool string, steps int) (Returns, error) {
+func (g *Gate) Slots(ctx context.Context, pool string, steps int) (Slots, error) {
 	if pool == "" || steps < 1 || steps > MaxSteps {
-		return Returns{}, fmt.Errorf("returns: pool must be set and steps be 1 to %d", MaxSteps)
+		return Slots{}, fmt.Errorf("slots: pool must be set and steps be 1 to %d", MaxSteps)
 	}
-	reply, err := g.ask(ctx, returnsScript, []string{poolWindowKey(pool)}, steps)
+	reply, err := g.ask(ctx, slotsScript, []string{poolWindowKey(pool)}, steps)
 	if err != nil {
-		return Returns{}, err
+		return Slots{}, err
 	}
 	row, err := decodeRow(reply, 2+steps)
 	if err != nil {
-		return Returns{}, fmt.Errorf("returns: %w", err)
+		return Slots{}, fmt.Errorf("slots: %w", err)
 	}
 	var numbers []int64
 	for _, text := range row {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			return Returns{}, errors.New("returns: the script answered no number: " + text)
+			return Slots{}, errors.New("slots: the script answered no number: " + text)
 		}
 		numbers = append(numbers, n)
 	}
-	r := Returns{
+	r := Slots{
 		Now: time.UnixMicro(numbers[0]), Step: time.Duration(numbers[1]) * time.Microsecond / time.Duration(steps),
 		Places: make([]int, steps),
 	}
