@@ -57,5 +57,5 @@ func storedTask(stream string, msg *jetstream.RawStreamMsg) (delivery.Task, erro
 	job, err := delivery.Published{
 		Subject: msg.Subject, Data: msg.Data, MsgID: msg.Header.Get(nats.MsgIdHdr), Sequence: msg.Sequence, Time: msg.Time,
 	}.Job()
-	return delivery.Task{Job: job, Attempt: 1, Published: msg.Time}, err
+	return delivery.Task{Job: job, Attempt: 1, Published: msg.Time, Announced: announced(msg.Header)}, err
 }

@@ -56,6 +56,7 @@ func (l *lane) run(ctx context.Context, start func(jetstream.Msg, *slot)) {
 				continue
 			}
 		}
+		l.w.shares.room(ctx, l)
 		most := 1
 		if l.flowing {
 			most = maxFetch
@@ -118,10 +119,8 @@ func (l *lane) pause(ctx context.Context, err error) {
 	}
 }
 
-// work handles one message and settles it; its slot is free afterwards.
-func (l *lane) work(ctx context.Context, msg jetstream.Msg, s *slot) {
-	defer l.w.slots.give(s)
-	l.w.inHand.add(msg)
+// work handles one message and settles it.
+func (l *lane) work(ctx context.Context, msg jetstream.Msg) {
 	meta, err := msg.Metadata()
 	if err != nil { // no message of JetStream: there is nothing to settle
 		l.w.inHand.remove(msg)

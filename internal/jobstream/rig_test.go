@@ -66,13 +66,24 @@ func publishRaw(t *testing.T, js jetstream.JetStream, subject string, data []byt
 	return ack.Sequence
 }
 
-// publishMany puts n jobs of a priority on the queue.
+// publishMany puts n jobs of a priority and one sender on the queue.
 func publishMany(t *testing.T, js jetstream.JetStream, p delivery.Priority, n int) {
 	t.Helper()
+	publishCrowd(t, js, p, n, 1)
+}
+
+// crowd is a sender by number; 0 is the one of most tests.
+func crowd(i int) string { return fmt.Sprint(15550001111 + i) }
+
+// publishCrowd puts n jobs of a priority on the queue, of some senders in turn.
+func publishCrowd(t *testing.T, js jetstream.JetStream, p delivery.Priority, n, senders int) {
+	t.Helper()
 	for i := range n {
-		data, err := json.Marshal(job(fmt.Sprintf("%s-%d", p, i), p))
+		one := job(fmt.Sprintf("%s-%d", p, i), p)
+		one.From = "whatsapp:+" + crowd(i%senders)
+		data, err := json.Marshal(one)
 		require.NoError(t, err)
-		_, err = js.PublishAsync(delivery.JobSubject(p, sender), data)
+		_, err = js.PublishAsync(delivery.JobSubject(p, crowd(i%senders)), data)
 		require.NoError(t, err)
 	}
 	select {

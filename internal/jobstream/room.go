@@ -95,25 +95,10 @@ func (r *Room) move(ctx context.Context, seq uint64, subject string, msg *nats.M
 		return err
 	}
 	msg.Subject = subject
-	// The id names the message moved and not the job, which may be parked again
-	// within the dedupe window: swallowing that release would lose it.
-	msg.Header.Set(nats.MsgIdHdr, "r:"+strconv.FormatUint(seq, 10))
-	if _, err := publish(ctx, r.js, msg); err != nil {
-		return fmt.Errorf("release parked job %d: %w", seq, err)
-	}
-	// The job is now due and still parked. A crash here releases it once more,
-	// under the same id.
-	if err := stream.DeleteMsg(ctx, seq); err != nil && !r.gone(ctx, stream, seq) {
-		return fmt.Errorf("take released job %d out of the room: %w", seq, err)
+	if err := relocate(ctx, r.js, stream, seq, "r:"+strconv.FormatUint(seq, 10), msg); err != nil {
+		return fmt.Errorf("release a parked job: %w", err)
 	}
 	return nil
-}
-
-// gone asks instead of reading the refusal: standalone and clustered servers
-// word "no such message" differently, and the client drops the code.
-func (r *Room) gone(ctx context.Context, stream jetstream.Stream, seq uint64) bool {
-	_, err := stream.GetMsg(ctx, seq)
-	return errors.Is(err, jetstream.ErrMsgNotFound)
 }
 
 // Size is how many messages the room holds, parked, scheduled, due and held.

@@ -147,7 +147,8 @@ func TestBacklog(t *testing.T) {
 		<-open
 		return ack()
 	}), jobstream.WorkerConfig{Concurrency: 1})
-	want := jobstream.Backlog{Ready: 3, Parked: 4, Scheduled: 1, InFlight: 2}
+	// One of the five is handled, the others are in hand and wait for it.
+	want := jobstream.Backlog{Ready: 0, Parked: 4, Scheduled: 1, InFlight: 5}
 	require.Eventually(t, func() bool {
 		got, err = room.Backlog(t.Context())
 		return err == nil && got == want

@@ -20,7 +20,7 @@ func publishDue(t *testing.T, js jetstream.JetStream, j delivery.Job) {
 	t.Helper()
 	data, err := json.Marshal(j)
 	require.NoError(t, err)
-	publishRaw(t, js, fmt.Sprintf("sluice.due.%s.%s", j.Priority, sender), data)
+	publishRaw(t, js, fmt.Sprintf("sluice.due.%s.%s", j.Priority, j.Sender()), data)
 }
 
 // twoSteps settles fresh jobs in one way and acknowledges those that come back.

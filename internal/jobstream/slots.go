@@ -94,6 +94,13 @@ func (s *slots) fromPool(l *lane) (pool, bool) {
 	return own, false
 }
 
+// owned reports whether a slot is a lane's own.
+func (s *slots) owned(one *slot) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return one.pool == own
+}
+
 func (s *slots) give(back ...*slot) {
 	if len(back) == 0 {
 		return

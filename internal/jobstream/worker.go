@@ -23,9 +23,11 @@ type Handler interface {
 
 // WorkerConfig tunes a [Worker].
 type WorkerConfig struct {
-	// Concurrency is how many jobs of any priority are in hand at a time,
+	// Concurrency is how many jobs of any priority are handled at a time,
 	// default 64. High priority has a quarter of that besides, and each of the
-	// six queues one more.
+	// six queues one more. One sender has at most a quarter while others have
+	// work, and three quarters alone; at most four times as many jobs wait for
+	// their sender's share.
 	Concurrency int
 	// AckWait is that of [Config], default 30s: signs of life go out three times
 	// in it.
@@ -44,6 +46,9 @@ type WorkerConfig struct {
 	// stay in their queue, which fills up and refuses publishers; what comes out
 	// of the room is handled as ever.
 	Full func() bool
+	// Lease, if set, says whether this worker is the one of all to do what only
+	// one needs to do. Two who do it do no harm.
+	Lease func(ctx context.Context, name string) (bool, error)
 	// Log gets what goes wrong. Default: discarded.
 	Log *slog.Logger
 }
@@ -59,6 +64,9 @@ func (c WorkerConfig) withDefaults() WorkerConfig {
 	if c.Full == nil {
 		c.Full = func() bool { return false }
 	}
+	if c.Lease == nil {
+		c.Lease = func(context.Context, string) (bool, error) { return true, nil }
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -73,6 +81,7 @@ type Worker struct {
 	handler Handler
 	cfg     WorkerConfig
 	slots   *slots
+	shares  *shares
 	inHand  *inHand
 	lanes   []*lane
 }
@@ -82,7 +91,7 @@ func NewWorker(js jetstream.JetStream, log *Log, handler Handler, cfg WorkerConf
 	cfg = cfg.withDefaults()
 	w := &Worker{
 		js: js, log: log, handler: handler, cfg: cfg,
-		slots: newSlots(cfg.Concurrency), inHand: newInHand(),
+		slots: newSlots(cfg.Concurrency), shares: newShares(cfg.Concurrency), inHand: newInHand(),
 	}
 	for _, p := range delivery.Priorities() {
 		w.lanes = append(w.lanes,
@@ -107,13 +116,21 @@ func (w *Worker) Run(ctx context.Context) error {
 
 	var fetching, handling sync.WaitGroup
 	for _, l := range w.lanes {
+		if l.stream == StreamJobs {
+			fetching.Go(func() { newOvertaker(l).run(ctx) })
+		}
 		fetching.Go(func() {
 			l.run(ctx, func(msg jetstream.Msg, s *slot) {
-				handling.Go(func() { l.work(work, msg, s) })
+				if first, ok := w.begin(held{l, msg}, s); ok {
+					handling.Go(func() { w.work(work, first, s) })
+				}
 			})
 		})
 	}
 	fetching.Wait()
+	for _, h := range w.shares.drain() {
+		h.lane.handBack(h.msg, time.Now())
+	}
 
 	deadline := time.AfterFunc(w.cfg.DrainTimeout, func() { cutOff(errDrained) })
 	handling.Wait()
@@ -121,6 +138,27 @@ func (w *Worker) Run(ctx context.Context) error {
 	stopHeart()
 	beating.Wait()
 	return w.flush(ctx)
+}
+
+// begin brings a message that has a slot into hand, and returns what to handle
+// in the slot; false if the message has to wait for its sender's share.
+func (w *Worker) begin(h held, s *slot) (held, bool) {
+	w.inHand.add(h.msg)
+	first, ok := w.shares.begin(h)
+	if !ok {
+		w.slots.give(s)
+	}
+	return first, ok
+}
+
+// work handles messages of one sender in a slot until none is left for it. A
+// queue's own slot is given back as soon as can be: the queue waits with it.
+func (w *Worker) work(ctx context.Context, h held, s *slot) {
+	defer w.slots.give(s)
+	who := h.party()
+	for more := true; more; h, more = w.shares.end(who, w.slots.owned(s)) {
+		h.lane.work(ctx, h.msg)
+	}
 }
 
 // errDrained is the cause with which handlers are cut off.
