@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -24,7 +25,8 @@ type Request struct {
 	// another digest or sender is a conflict.
 	Job, Digest string
 	// Sender is the sender's subject token, digits or MG…; Customer the
-	// recipient in its one canonical form.
+	// recipient in its canonical form. Of two addresses that SetAlias has made
+	// one customer, either will do.
 	Sender, Customer string
 	// Pool is where the sender counts unless a policy names another pool.
 	Pool     string
@@ -76,6 +78,7 @@ const (
 	ReasonSenderLimit  = "sender_limit"
 	ReasonPoolLimit    = "pool_limit"
 	ReasonRate         = "rate"
+	ReasonPairRate     = "pair_rate"
 	ReasonPaused       = "paused"
 	ReasonSenderPaused = "sender_paused"
 	ReasonPoolPaused   = "pool_paused"
@@ -128,7 +131,10 @@ type Verdict struct {
 //
 // Asking again with the same token within the grant life gives the same
 // verdict and writes nothing; any other token is told of the prior grant. A
-// job that parks is marked as waiting until it is reserved, goes or ends. On
+// job that parks is marked as waiting until it is reserved, goes or ends; if it
+// needs a place that its customer does not have, it holds up others that need
+// one too: those of its sender, and those of the pool that would take a place
+// which it, or another that waits, could have. On
 // an error the grant may or may not have been given: ask again with the same
 // token, or leave the job to its next delivery.
 func (g *Gate) Admit(ctx context.Context, r Request) (Verdict, error) {
@@ -153,11 +159,7 @@ func (g *Gate) admit(ctx context.Context, r Request) (Verdict, error) {
 	if err := r.validate(); err != nil {
 		return Verdict{}, err
 	}
-	keys := []string{
-		jobKey(r.Job), keyEpoch, keyPause, senderKey(r.Sender), senderWindowKey(r.Sender),
-		rateKey(r.Sender), consentKey(r.Customer), inboundKey(r.Sender, r.Customer),
-	}
-	reply, err := g.ask(ctx, admitScript, keys,
+	reply, err := g.ask(ctx, g.scripts.admit, []string{jobKey(r.Job)},
 		r.Digest, r.Sender, r.Customer, r.Pool, int(r.Priority), r.Attempt, r.Token,
 		flag(r.FreeForm), flag(r.Template), micros(r.ExpiresAt))
 	if err != nil {
@@ -172,6 +174,8 @@ func (r Request) validate() error {
 		return errors.New("gate request: job, digest, sender, customer and pool must be set")
 	case r.Attempt < 1:
 		return fmt.Errorf("gate request: attempt %d: attempts count from 1", r.Attempt)
+	case strings.Contains(r.Token, "|"):
+		return errors.New("gate request: token must not contain |")
 	case r.Priority < High || r.Priority > Low:
 		return fmt.Errorf("gate request: priority %d: use High, Normal or Low", r.Priority)
 	case !r.FreeForm && !r.Template:
@@ -189,7 +193,7 @@ func (g *Gate) Claim(ctx context.Context, job, digest, sender string) (known boo
 	if job == "" || digest == "" || sender == "" {
 		return false, errors.New("claim: job, digest and sender must be set")
 	}
-	reply, err := g.ask(ctx, claimScript, []string{jobKey(job)}, digest, sender)
+	reply, err := g.ask(ctx, g.scripts.claim, []string{jobKey(job)}, digest, sender)
 	if err != nil {
 		return false, err
 	}
@@ -209,7 +213,7 @@ func (g *Gate) Disclaim(ctx context.Context, job, digest, sender string) error {
 	if job == "" || digest == "" || sender == "" {
 		return errors.New("disclaim: job, digest and sender must be set")
 	}
-	_, err := g.ask(ctx, disclaimScript, []string{jobKey(job)}, digest, sender)
+	_, err := g.ask(ctx, g.scripts.disclaim, []string{jobKey(job)}, digest, sender)
 	return err
 }
 
@@ -222,7 +226,7 @@ func (g *Gate) Confirm(ctx context.Context, job string, attempt int, token strin
 	if job == "" || attempt < 1 || token == "" {
 		return errors.New("confirm: job, attempt and token must be set")
 	}
-	_, err := g.ask(ctx, confirmScript, []string{jobKey(job)}, attempt, token)
+	_, err := g.ask(ctx, g.scripts.confirm, []string{jobKey(job)}, attempt, token)
 	return err
 }
 
@@ -235,7 +239,7 @@ func (g *Gate) GiveBack(ctx context.Context, job string, attempt int, token stri
 	if job == "" || attempt < 1 || token == "" {
 		return errors.New("give back: job, attempt and token must be set")
 	}
-	_, err := g.ask(ctx, giveBackScript, []string{jobKey(job)}, attempt, token)
+	_, err := g.ask(ctx, g.scripts.giveBack, []string{jobKey(job)}, attempt, token)
 	return err
 }
 
@@ -247,7 +251,7 @@ func (g *Gate) Cancel(ctx context.Context, job string) (status string, err error
 	if job == "" {
 		return "", errors.New("cancel: job must be set")
 	}
-	reply, err := g.ask(ctx, cancelScript, []string{jobKey(job)})
+	reply, err := g.ask(ctx, g.scripts.cancel, []string{jobKey(job)})
 	if err != nil {
 		return "", err
 	}

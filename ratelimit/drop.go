@@ -33,7 +33,7 @@ func (g *Gate) Drop(ctx context.Context, holder string, leases []string, also fu
 	}
 	// From here on the gate is closed, and a tracker that was applying finds the
 	// position moved.
-	if err := g.rdb.Del(ctx, keyEpoch, keyPosition).Err(); err != nil {
+	if err := g.rdb.Del(ctx, keyGate, keyPosition).Err(); err != nil {
 		return fmt.Errorf("gate drop: %w", err)
 	}
 	if err := DropKeys(ctx, g.rdb, "{sluice}:", prefixLease); err != nil {

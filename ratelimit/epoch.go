@@ -11,7 +11,7 @@ import (
 // one that the gate was opened for, empty if none. The gate is open exactly
 // while the two are equal, which every admission checks for itself.
 func (g *Gate) Epoch(ctx context.Context) (current, opened string, err error) {
-	reply, err := g.ask(ctx, epochScript, []string{keyEpoch})
+	reply, err := g.ask(ctx, g.scripts.epoch, []string{keyGate})
 	if err != nil {
 		return "", "", err
 	}
@@ -31,7 +31,7 @@ func (g *Gate) Open(ctx context.Context, epoch string) error {
 	if epoch == "" {
 		return errors.New("open: epoch must be set: read it before the refill")
 	}
-	reply, err := g.ask(ctx, openScript, []string{keyEpoch}, epoch)
+	reply, err := g.ask(ctx, g.scripts.open, []string{keyGate}, epoch)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (g *Gate) Open(ctx context.Context, epoch string) error {
 // Close closes the gate: nothing is admitted until Open. Grants already given
 // stay valid for their life.
 func (g *Gate) Close(ctx context.Context) error {
-	if err := g.rdb.Del(ctx, keyEpoch).Err(); err != nil {
+	if err := g.rdb.HDel(ctx, keyGate, "epoch").Err(); err != nil {
 		return fmt.Errorf("gate close: %w", err)
 	}
 	return nil
@@ -61,7 +61,7 @@ func (g *Gate) Lease(ctx context.Context, name, holder string, ttl time.Duration
 	if name == "" || holder == "" || ttl < time.Millisecond {
 		return false, errors.New("lease: name, holder and a ttl of at least 1ms must be set")
 	}
-	reply, err := g.ask(ctx, leaseScript, []string{leaseKey(name)}, holder, ttl.Milliseconds())
+	reply, err := g.ask(ctx, g.scripts.lease, []string{leaseKey(name)}, holder, ttl.Milliseconds())
 	if err != nil {
 		return false, err
 	}
@@ -73,6 +73,6 @@ func (g *Gate) Unlease(ctx context.Context, name, holder string) error {
 	if name == "" || holder == "" {
 		return errors.New("unlease: name and holder must be set")
 	}
-	_, err := g.ask(ctx, leaseScript, []string{leaseKey(name)}, holder, 0)
+	_, err := g.ask(ctx, g.scripts.lease, []string{leaseKey(name)}, holder, 0)
 	return err
 }

@@ -53,8 +53,13 @@ type Options struct {
 	// Horizon is how far ahead of now a sender's rate may be booked. A job that
 	// would have to wait longer parks. Default 100ms.
 	Horizon time.Duration
-	// Epoch names this life of an embedded Redis, which has no run id. Empty:
-	// the scripts read the server's run_id themselves.
+	// PairSpacing is the pace of messages from one sender to one customer, and
+	// PairBurst how many of them may come at once before it holds (Meta: one in
+	// 6s with 45 in advance, the defaults). A negative spacing sets no pace.
+	PairSpacing time.Duration
+	PairBurst   int
+	// Epoch names this life of an embedded Redis. Empty: the scripts read the
+	// server's master_replid, which a restart and a failover change.
 	Epoch string
 	// Now replaces the server's clock, for tests. Nil: the server's clock.
 	Now func() time.Time
@@ -73,6 +78,12 @@ func (o Options) WithDefaults() Options {
 	}
 	if !validMPS(o.DefaultMPS) || o.DefaultMPS == 0 {
 		o.DefaultMPS = 80
+	}
+	if o.PairSpacing == 0 {
+		o.PairSpacing = 6 * time.Second
+	}
+	if o.PairBurst <= 0 {
+		o.PairBurst = 45
 	}
 	return o
 }
@@ -93,8 +104,8 @@ func validMPS(mps float64) bool {
 type Gate struct {
 	rdb  redis.UniversalClient
 	opts Options
-	// head is the part of every script's arguments that never changes.
-	head []any
+	// scripts bear the rules.
+	scripts scripts
 }
 
 // New returns a gate in rdb, which the caller configures and closes.
@@ -105,24 +116,13 @@ type Gate struct {
 // ContextTimeoutEnabled too, else a deadline on ctx does not reach the socket.
 func New(rdb redis.UniversalClient, o Options) *Gate {
 	o = o.WithDefaults()
-	service := o.ServiceWindow - min(o.Margin, o.ServiceWindow/100)
-	return &Gate{rdb: rdb, opts: o, head: []any{
-		o.Epoch,
-		(o.Window + o.Margin).Microseconds(),
-		service.Microseconds(),
-		o.Retention.Microseconds(),
-		o.GrantLife.Microseconds(),
-		o.Horizon.Microseconds(),
-		o.DefaultLimit,
-		strconv.FormatFloat(o.DefaultMPS, 'f', -1, 64),
-	}}
+	return &Gate{rdb: rdb, opts: o, scripts: load(o)}
 }
 
-// ask runs s with the rules in front of its own arguments.
+// ask runs s on the gate's clock with its own arguments.
 func (g *Gate) ask(ctx context.Context, s *script, keys []string, args ...any) (any, error) {
-	all := make([]any, 0, 1+len(g.head)+len(args))
+	all := make([]any, 0, 1+len(args))
 	all = append(all, g.clock())
-	all = append(all, g.head...)
 	all = append(all, args...)
 	reply, err := s.Run(ctx, g.rdb, keys, all...).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {

@@ -10,17 +10,14 @@ import (
 // Cluster: that is what makes windows, grants, pools and flags atomic together.
 // Owner says which scripts write the key.
 const (
-	// keyEpoch: string, the epoch the gate was opened for.
-	// Owner: open, Close. Life: until closed.
-	keyEpoch = "{sluice}:epoch"
+	// keyGate: hash epoch (the one the gate was opened for), and the pause of
+	// everything: paused, reason, version.
+	// Owner: open, Close, pause. Life: for ever.
+	keyGate = "{sluice}:gate"
 
 	// keyPosition: string, sequence of the last log entry applied.
 	// Owner: apply. Life: for ever.
 	keyPosition = "{sluice}:pos"
-
-	// keyPause: hash paused, reason, version: the pause of everything.
-	// Owner: pause. Life: for ever.
-	keyPause = "{sluice}:pause"
 
 	// keyPools: set of the names of all pools seen.
 	// Owner: admit, sender, pool, apply. Life: for ever.
@@ -34,15 +31,18 @@ const (
 	prefixJob = "{sluice}:job:"
 
 	// prefixSender + sender: hash, policy (pool, limit, mps, paused, reason,
-	// optin, version), trip (until, fault) and the pool whose member it is
-	// (member).
-	// Owner: sender, trip, admit, apply. Life: for ever.
+	// optin, version), trip (until, fault), the pool whose member it is
+	// (member), the µs at which its rate is free again (rate) and how many of
+	// its waiting jobs need a place, by priority (need0 to need2).
+	// Owner: sender, trip, admit, cancel, apply, waiting. Life: for ever.
 	prefixSender = "{sluice}:sender:"
 
 	// prefixPool + pool: hash, policy (limit, reserve, paused, reason, closed,
-	// version) and what its members' limits come to (top: the largest one set,
-	// default: 1 if any follows the default).
-	// Owner: pool, and with the members. Life: for ever.
+	// version), what its members' limits come to (top: the largest one set,
+	// default: 1 if any follows the default), how many senders are moving in
+	// (moving) and how many waiting jobs need a place, by priority.
+	// Owner: pool, admit, cancel, apply, waiting, and with the members. Life:
+	// for ever.
 	prefixPool = "{sluice}:pool:"
 
 	// prefixMembers + pool: hash, sender → limit as set, empty for the default.
@@ -59,18 +59,33 @@ const (
 	// Owner: the same, and sender (a sender brings its customers along).
 	prefixPoolWindow = "{sluice}:window:pool:"
 
-	// prefixRate + sender: string, µs at which the sender's rate is free again.
-	// Owner: admit. Life: for ever, one number per sender.
-	prefixRate = "{sluice}:rate:"
+	// prefixMoves + pool: hash, sender → score below which its customers are
+	// still to be copied into the pool's window.
+	// Owner: sender, admit, apply, moveon. Life: until all are copied.
+	prefixMoves = "{sluice}:moves:"
+
+	// prefixPair + sender:customer: string, µs at which a message would be due
+	// at the customer's pace.
+	// Owner: admit. Life: until then.
+	prefixPair = "{sluice}:pair:"
+
+	// prefixReady + sender: sorted set, sequence in the waiting room → priority
+	// and sequence, of the jobs that need no place.
+	// Owner: admit, apply, shelve, Unshelve. Life: while such jobs wait.
+	prefixReady = "{sluice}:ready:"
 
 	// prefixWaiting + pool: hash, priority 0-2 → jobs marked as waiting, and
 	// version, which every mark and unmark raises.
 	// Owner: admit, cancel, apply, waiting. Life: for ever.
 	prefixWaiting = "{sluice}:waiting:"
 
-	// prefixConsent + customer: hash, sender or * → choice, version and µs.
-	// Owner: consent, apply. Life: for ever: a no is not forgotten.
-	prefixConsent = "{sluice}:consent:"
+	// prefixCustomer + customer: hash, sender or * → consent (choice, version
+	// and µs); # → how many waiting jobs are found by the customer, and # with
+	// the sequence in the waiting room → sender and priority of each; = → the
+	// customer that this address is, with =version.
+	// Owner: consent, alias, apply, shelve, admit, cancel. Life: for ever: a no
+	// is not forgotten.
+	prefixCustomer = "{sluice}:customer:"
 
 	// prefixInbound + sender:customer: string, µs of the customer's last
 	// message to the sender.
@@ -92,14 +107,11 @@ func poolKey(pool string) string           { return prefixPool + pool }
 func membersKey(pool string) string        { return prefixMembers + pool }
 func senderWindowKey(sender string) string { return prefixSenderWindow + sender }
 func poolWindowKey(pool string) string     { return prefixPoolWindow + pool }
-func rateKey(sender string) string         { return prefixRate + sender }
 func waitingKey(pool string) string        { return prefixWaiting + pool }
-func consentKey(customer string) string    { return prefixConsent + customer }
-func inboundKey(sender, customer string) string {
-	return prefixInbound + sender + ":" + customer
-}
-func sidKey(sid string) string    { return prefixSID + sid }
-func leaseKey(name string) string { return prefixLease + name }
+func customerKey(customer string) string   { return prefixCustomer + customer }
+func readyKey(sender string) string        { return prefixReady + sender }
+func sidKey(sid string) string             { return prefixSID + sid }
+func leaseKey(name string) string          { return prefixLease + name }
 
 // waitingFields are the fields of a waiting hash: priorities 0-2, version.
 var waitingFields = []string{"0", "1", "2", "version"}
@@ -108,7 +120,7 @@ var waitingFields = []string{"0", "1", "2", "version"}
 // they depend on what Redis holds (the pool of a sender, the sender of a job).
 func luaKeys() string {
 	names := map[string]string{
-		"pause":         keyPause,
+		"gate":          keyGate,
 		"pools":         keyPools,
 		"job":           prefixJob,
 		"sender":        prefixSender,
@@ -116,14 +128,17 @@ func luaKeys() string {
 		"members":       prefixMembers,
 		"sender_window": prefixSenderWindow,
 		"pool_window":   prefixPoolWindow,
+		"moves":         prefixMoves,
+		"pair":          prefixPair,
+		"ready":         prefixReady,
 		"waiting":       prefixWaiting,
-		"consent":       prefixConsent,
+		"customer":      prefixCustomer,
 		"inbound":       prefixInbound,
 	}
-	fields := make([]string, 0, len(names))
+	lines := make([]string, 0, len(names))
 	for name, key := range names {
-		fields = append(fields, fmt.Sprintf("%s = %q", name, key))
+		lines = append(lines, fmt.Sprintf("local %s_key = %q\n", name, key))
 	}
-	sort.Strings(fields)
-	return "local key = { " + strings.Join(fields, ", ") + " }\n"
+	sort.Strings(lines)
+	return strings.Join(lines, "")
 }

@@ -47,7 +47,7 @@ func (g *Gate) Limits(ctx context.Context, pool string) (PoolLimits, error) {
 		return PoolLimits{}, errors.New("limits: pool must be set")
 	}
 	keys := []string{poolKey(pool), poolWindowKey(pool), membersKey(pool), waitingKey(pool)}
-	reply, err := g.ask(ctx, limitsScript, keys, pool)
+	reply, err := g.ask(ctx, g.scripts.limits, keys, pool)
 	if err != nil {
 		return PoolLimits{}, err
 	}
@@ -85,8 +85,8 @@ func (g *Gate) SetWaiting(ctx context.Context, pool string, counts [3]int64, ver
 	if pool == "" {
 		return false, errors.New("set waiting: pool must be set")
 	}
-	reply, err := g.ask(ctx, waitingScript, []string{waitingKey(pool)},
-		version, counts[High], counts[Normal], counts[Low])
+	reply, err := g.ask(ctx, g.scripts.waiting, []string{waitingKey(pool)},
+		version, counts[High], counts[Normal], counts[Low], pool)
 	if err != nil {
 		return false, err
 	}

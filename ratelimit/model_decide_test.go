@@ -80,18 +80,18 @@ func (m *model) decide(t *task, reserving bool, sendAt time.Time) ratelimit.Verd
 	if t.state == "reserved" && t.pool != pool {
 		m.giveBack(t)
 	}
-	reason, at, place := "", time.Time{}, false
+	reason, at, place := "", time.Time{}, !inWindow && m.needsPlace(t, pool)
 	switch {
 	case policy.Paused:
 		reason = ratelimit.ReasonSenderPaused
 	case m.pools[pool].Paused:
 		reason = ratelimit.ReasonPoolPaused
 	case !inWindow:
-		reason, at, place = m.place(t, pool, reserving)
+		reason, at = m.place(t, pool, reserving)
 	}
 	if reason != "" {
 		m.drop(t)
-		t.state, t.waits = "parked", pool
+		t.state, t.waits, t.needs = "parked", pool, place
 		return ratelimit.Verdict{Outcome: ratelimit.OutcomePark, Reason: reason, At: at, Pool: pool}
 	}
 	if reserving && t.state == "reserved" && !place && t.pool == pool && t.counts != inWindow {
@@ -101,8 +101,13 @@ func (m *model) decide(t *task, reserving bool, sendAt time.Time) ratelimit.Verd
 	return t.verdict
 }
 
-// place says why a job that needs a place gets none, and whether it needs one.
-func (m *model) place(t *task, pool string, reserving bool) (reason string, at time.Time, needs bool) {
+// needsPlace: the customer is not counted in both windows.
+func (m *model) needsPlace(t *task, pool string) bool {
+	return !m.has(senderWindow(t.Sender), t.Customer) || !m.has(poolWindow(pool), t.Customer)
+}
+
+// place says why a job that needs a place gets none.
+func (m *model) place(t *task, pool string, reserving bool) (reason string, at time.Time) {
 	unknown := false
 	for _, w := range []struct {
 		name, reason string
@@ -114,7 +119,6 @@ func (m *model) place(t *task, pool string, reserving bool) (reason string, at t
 		if m.has(w.name, t.Customer) {
 			continue
 		}
-		needs = true
 		full, back := m.full(w.name, w.limit)
 		if !full {
 			continue
@@ -130,14 +134,30 @@ func (m *model) place(t *task, pool string, reserving bool) (reason string, at t
 	if unknown {
 		at = time.Time{}
 	}
-	if reason == "" && needs && !reserving {
-		for p, n := range m.waiting(pool, t) {
-			if n > 0 && ratelimit.Priority(p) <= t.Priority {
-				return ratelimit.ReasonWaiting, time.Time{}, true
-			}
+	if reason == "" && !reserving && m.needsPlace(t, pool) && m.passes(t, pool) {
+		return ratelimit.ReasonWaiting, time.Time{}
+	}
+	return reason, at
+}
+
+// passes: a fresh job would go before one of its sender that needs a place, or
+// take the last place of the pool but those that others wait for.
+func (m *model) passes(t *task, pool string) bool {
+	same, all := 0, 0
+	for _, w := range m.jobs {
+		if w == t || w.waits == "" || !w.needs || w.Priority > t.Priority {
+			continue
+		}
+		if w.Sender == t.Sender {
+			same++
+		}
+		if w.waits == pool {
+			all++
 		}
 	}
-	return reason, at, needs
+	limit := m.poolLimit(pool, t.Priority)
+	last := limit >= 0 && !m.has(poolWindow(pool), t.Customer) && limit-len(m.times(poolWindow(pool))) <= all
+	return same > 0 || last
 }
 
 // grant takes the place and gives the verdict.

@@ -37,6 +37,7 @@ type task struct {
 	pool    string // where it counts
 	counts  bool
 	waits   string // the pool in which it is marked as waiting
+	needs   bool   // a place, when it was marked
 	at      time.Time
 }
 

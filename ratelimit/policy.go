@@ -12,9 +12,10 @@ import (
 // admission, everywhere.
 type SenderPolicy struct {
 	// Pool is the portfolio whose limit the sender shares; empty: the pool
-	// that its requests name. The customers that the sender has counted move
-	// with it in the same step; the pool it leaves keeps counting them until
-	// they age out.
+	// that its requests name. The customers that the sender has counted come
+	// with it, and until the last of them is counted in the new pool, that
+	// parks jobs that need a place in it. The pool it leaves keeps counting
+	// them until they age out.
 	Pool string
 	// Limit is how many different customers per window. Nil: the default;
 	// 0: no new ones; Unlimited.
@@ -54,10 +55,31 @@ func (g *Gate) SetSender(ctx context.Context, sender string, p SenderPolicy, ver
 	case !validLimit(p.Limit):
 		return fmt.Errorf("set sender: limit %d: give a number of customers, or Unlimited", *p.Limit)
 	}
-	keys := []string{senderKey(sender), keyPools}
-	_, err := g.ask(ctx, senderScript, keys, sender, p.Pool, limitText(p.Limit), mpsText(p.MPS),
-		flag(p.Paused), p.PausedReason, flag(p.RequireOptIn), versionText(version))
-	return err
+	reply, err := g.ask(ctx, g.scripts.sender, []string{senderKey(sender)}, sender, p.Pool, limitText(p.Limit),
+		mpsText(p.MPS), flag(p.Paused), p.PausedReason, flag(p.RequireOptIn), versionText(version))
+	if err != nil {
+		return err
+	}
+	if p.Pool != "" && reply == int64(2) {
+		return g.moveOn(ctx, p.Pool)
+	}
+	return nil
+}
+
+// moveOn brings the customers of senders that have joined a pool into its
+// window. A crash on the way, or an error, leaves the rest to the admissions and
+// reservations that ask for the pool: each takes the move a step further.
+func (g *Gate) moveOn(ctx context.Context, pool string) error {
+	for {
+		reply, err := g.ask(ctx, g.scripts.moveOn, []string{poolKey(pool)}, pool)
+		if err != nil {
+			return err
+		}
+		moving, err := decodeBool(reply)
+		if err != nil || !moving {
+			return err
+		}
+	}
 }
 
 // SetPool sets a pool's policy, with versions as in SetSender.
@@ -71,7 +93,7 @@ func (g *Gate) SetPool(ctx context.Context, pool string, p PoolPolicy, version u
 		return fmt.Errorf("set pool: reserve %v: give a share from 0 to 1", p.Reserve)
 	}
 	keys := []string{poolKey(pool), keyPools}
-	_, err := g.ask(ctx, poolScript, keys, pool, limitText(p.Limit),
+	_, err := g.ask(ctx, g.scripts.pool, keys, pool, limitText(p.Limit),
 		strconv.FormatFloat(p.Reserve, 'f', -1, 64),
 		flag(p.Paused), p.PausedReason, flag(p.Closed), versionText(version))
 	return err
@@ -79,7 +101,7 @@ func (g *Gate) SetPool(ctx context.Context, pool string, p PoolPolicy, version u
 
 // SetPause parks everything, or lets it go on, with versions as in SetSender.
 func (g *Gate) SetPause(ctx context.Context, paused bool, reason string, version uint64) error {
-	_, err := g.ask(ctx, pauseScript, []string{keyPause}, flag(paused), reason, versionText(version))
+	_, err := g.ask(ctx, g.scripts.pause, []string{keyGate}, flag(paused), reason, versionText(version))
 	return err
 }
 
@@ -103,8 +125,8 @@ func (g *Gate) SetConsent(ctx context.Context, customer, sender string, c Choice
 	if customer == "" || sender == "" || at.IsZero() || (c != In && c != Out) {
 		return errors.New(`set consent: customer, sender (or "*"), in or out, and a time must be given`)
 	}
-	_, err := g.ask(ctx, consentScript, []string{consentKey(customer)},
-		sender, string(c), micros(at), versionText(version))
+	_, err := g.ask(ctx, g.scripts.consent, []string{customerKey(customer)},
+		customer, sender, string(c), micros(at), versionText(version))
 	return err
 }
 
@@ -116,7 +138,7 @@ func (g *Gate) Trip(ctx context.Context, sender, reason string, until time.Time)
 	if sender == "" {
 		return errors.New("trip: sender must be set")
 	}
-	_, err := g.ask(ctx, tripScript, []string{senderKey(sender)}, reason, micros(until))
+	_, err := g.ask(ctx, g.scripts.trip, []string{senderKey(sender)}, reason, micros(until))
 	return err
 }
 

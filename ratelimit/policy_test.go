@@ -41,7 +41,7 @@ func TestChangeHoldsForTheNextAdmission(t *testing.T) {
 			require.Equal(t, step.reason, v.Reason, "step %d: %+v", i, v)
 			require.Equal(t, step.reason == "", v.Outcome == ratelimit.OutcomeGo, "step %d: %+v", i, v)
 			require.NoError(t, b.rdb.Del(t.Context(), "{sluice}:job:"+step.ask.Job,
-				"{sluice}:window:pool:pool", "{sluice}:window:sender:"+sender, "{sluice}:rate:"+sender).Err())
+				"{sluice}:window:pool:pool", "{sluice}:window:sender:"+sender).Err())
 		}
 	})
 }

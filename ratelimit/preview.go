@@ -56,7 +56,7 @@ func (g *Gate) preview(ctx context.Context, sender, pool string, customers []str
 	for _, customer := range customers {
 		args = append(args, customer)
 	}
-	reply, err := g.ask(ctx, previewScript, []string{senderKey(sender), senderWindowKey(sender)}, args...)
+	reply, err := g.ask(ctx, g.scripts.preview, []string{senderKey(sender), senderWindowKey(sender)}, args...)
 	if err != nil {
 		return Preview{}, err
 	}

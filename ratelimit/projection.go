@@ -75,7 +75,7 @@ func (g *Gate) Apply(ctx context.Context, from, to uint64, changes []Change) err
 	if err != nil {
 		return fmt.Errorf("apply: %w", err)
 	}
-	reply, err := g.ask(ctx, applyScript, []string{keyPosition, keyPools}, from, to, batch)
+	reply, err := g.ask(ctx, g.scripts.apply, []string{keyPosition, keyPools}, from, to, batch)
 	if err != nil {
 		return err
 	}

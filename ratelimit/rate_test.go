@@ -17,7 +17,7 @@ func TestRateIsEven(t *testing.T) {
 	for _, mps := range []float64{0.5, 3, 80, 1000} {
 		t.Run(fmt.Sprint(mps), func(t *testing.T) {
 			t.Parallel()
-			opts := ratelimit.Options{DefaultMPS: mps, DefaultLimit: ratelimit.Unlimited}
+			opts := ratelimit.Options{PairSpacing: -1, DefaultMPS: mps, DefaultLimit: ratelimit.Unlimited}
 			onEach(t, opts, func(t *testing.T, b *bench) {
 				interval := time.Duration(float64(time.Second) / mps)
 				var last time.Time
@@ -46,7 +46,7 @@ func TestRateIsEven(t *testing.T) {
 
 func TestRateIsPerSender(t *testing.T) {
 	t.Parallel()
-	onEach(t, ratelimit.Options{DefaultMPS: 1}, func(t *testing.T, b *bench) {
+	onEach(t, ratelimit.Options{PairSpacing: -1, DefaultMPS: 1}, func(t *testing.T, b *bench) {
 		b.goes(t, job("a", sender, "+1"))
 		b.goes(t, job("b", other, "+1"))
 		v := b.parks(t, job("c", sender, "+1"), ratelimit.ReasonRate)

@@ -6,29 +6,53 @@ import (
 	"time"
 )
 
-// decodeVerdict reads the reply of admit.lua.
+// decodeVerdict reads the reply of admit.lua: texts, and numbers for times and
+// truths.
 func decodeVerdict(reply any) (Verdict, error) {
-	row, err := decodeRow(reply, 10)
-	if err != nil {
-		return Verdict{}, fmt.Errorf("verdict: %w", err)
+	list, ok := reply.([]any)
+	if !ok || len(list) != 10 {
+		return Verdict{}, fmt.Errorf("verdict: reply is %T, not a list of 10", reply)
 	}
+	f := fields{list: list}
 	v := Verdict{
-		Outcome: Outcome(row[0]), Reason: row[3], Detail: row[4], Pool: row[5],
-		Counted: row[6] == "1", InWindow: row[7] == "1", SID: row[8], Settled: row[9] == "1",
+		Outcome: Outcome(f.text(0)), At: f.time(1), Now: f.time(2), Reason: f.text(3), Detail: f.text(4),
+		Pool: f.text(5), Counted: f.number(6) == 1, InWindow: f.number(7) == 1, SID: f.text(8), Settled: f.number(9) == 1,
+	}
+	if f.err != nil {
+		return Verdict{}, fmt.Errorf("verdict: %w", f.err)
 	}
 	switch v.Outcome {
 	case OutcomeGo, OutcomePark, OutcomePrior, OutcomeConflict, OutcomeCanceled, OutcomeExpired,
 		OutcomeSuppressed, OutcomeNoWindow, OutcomeEnded, OutcomeClosed:
+		return v, nil
 	default:
 		return Verdict{}, fmt.Errorf("verdict: outcome %q is unknown", v.Outcome)
 	}
-	if v.At, err = decodeTime(row[1]); err != nil {
-		return Verdict{}, fmt.Errorf("verdict at: %w", err)
+}
+
+// fields reads a list of texts and numbers and keeps the first error.
+type fields struct {
+	list []any
+	err  error
+}
+
+func field[T any](f *fields, i int) (v T) {
+	v, ok := f.list[i].(T)
+	if !ok && f.err == nil {
+		f.err = fmt.Errorf("field %d is %T, not %T", i, f.list[i], v)
 	}
-	if v.Now, err = decodeTime(row[2]); err != nil {
-		return Verdict{}, fmt.Errorf("verdict now: %w", err)
+	return v
+}
+
+func (f *fields) text(i int) string  { return field[string](f, i) }
+func (f *fields) number(i int) int64 { return field[int64](f, i) }
+
+// time reads µs since the epoch; a negative number is the zero time.
+func (f *fields) time(i int) time.Time {
+	if us := f.number(i); us >= 0 {
+		return time.UnixMicro(us).UTC()
 	}
-	return v, nil
+	return time.Time{}
 }
 
 // decodeLimits reads the reply of limits.lua: a row for the pool, then one for

@@ -49,9 +49,9 @@ func lines(fields ...string) string {
 }
 
 func FuzzDecodeVerdict(f *testing.F) {
-	f.Add([]byte(lines("go", "1772366400000000", "1772366400000000", "", "", "pool", "1", "", "", "")))
-	f.Add([]byte(lines("park", "", "1", "rate", "", "pool", "", "", "", "")))
-	f.Add([]byte(lines("go", "x", "1", "", "", "", "", "", "", "")))
+	f.Add([]byte(lines("go", ":1772366400000000", ":1772366400000000", "", "", "pool", ":1", ":0", "", ":0")))
+	f.Add([]byte(lines("park", ":-1", ":1", "rate", "", "pool", ":0", ":0", "", ":0")))
+	f.Add([]byte(lines("go", "x", ":1", "", "", "", ":0", ":0", "", ":0")))
 	f.Add([]byte(lines("[", "]", "-", ":1")))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		v, err := ratelimit.DecodeVerdict(reply(data))
@@ -105,12 +105,12 @@ func FuzzDecodeSmallReplies(f *testing.F) {
 func TestDecodersRefuse(t *testing.T) {
 	t.Parallel()
 	good := func() []any {
-		return []any{"go", "1", "2", "", "", "pool", "1", "", "", ""}
+		return []any{"go", int64(1), int64(2), "", "", "pool", int64(1), int64(0), "", int64(0)}
 	}
 	v, err := ratelimit.DecodeVerdict(good())
 	require.NoError(t, err)
 	require.Equal(t, int64(1), v.At.UnixMicro())
-	for i, bad := range map[int]any{0: "gone", 1: "soon", 2: "1.5", 3: nil, 5: int64(1)} {
+	for i, bad := range map[int]any{0: "gone", 1: "soon", 2: "15", 3: nil, 5: int64(1), 9: ""} {
 		r := good()
 		r[i] = bad
 		_, err := ratelimit.DecodeVerdict(r)

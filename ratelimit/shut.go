@@ -3,7 +3,6 @@ package ratelimit
 import (
 	"context"
 	"errors"
-	"fmt"
 )
 
 // ShutWindow forgets the customer's last message to the sender: the provider
@@ -14,8 +13,6 @@ func (g *Gate) ShutWindow(ctx context.Context, sender, customer string) error {
 	if sender == "" || customer == "" {
 		return errors.New("shut window: sender and customer must be set")
 	}
-	if err := g.rdb.Del(ctx, inboundKey(sender, customer)).Err(); err != nil {
-		return fmt.Errorf("gate shut window: %w", err)
-	}
-	return nil
+	_, err := g.ask(ctx, g.scripts.shut, []string{customerKey(customer)}, sender, customer)
+	return err
 }

@@ -26,7 +26,7 @@ func (g *Gate) Slots(ctx context.Context, pool string, steps int) (Slots, error)
 	if pool == "" || steps < 1 || steps > MaxSteps {
 		return Slots{}, fmt.Errorf("slots: pool must be set and steps be 1 to %d", MaxSteps)
 	}
-	reply, err := g.ask(ctx, slotsScript, []string{poolWindowKey(pool)}, steps)
+	reply, err := g.ask(ctx, g.scripts.slots, []string{poolWindowKey(pool)}, steps)
 	if err != nil {
 		return Slots{}, err
 	}

@@ -49,6 +49,28 @@ func TestWhoWaitsBeforeWhom(t *testing.T) {
 	})
 }
 
+// A sender that waits for its rate does not hold up the others of its pool, as
+// long as those who wait for a place find one.
+func TestPlacesAreKeptForThoseWhoWait(t *testing.T) {
+	t.Parallel()
+	onEach(t, ratelimit.Options{}, func(t *testing.T, b *bench) {
+		b.setsPool(t, ratelimit.PoolPolicy{Limit: limit(4)})
+		b.sets(t, ratelimit.SenderPolicy{MPS: 1})
+		b.goes(t, job("a1", sender, "+1"))
+		b.parks(t, job("a2", sender, "+2"), ratelimit.ReasonRate)
+		b.parks(t, job("a3", sender, "+3"), ratelimit.ReasonWaiting)
+		b.parks(t, job("a4", sender, "+1"), ratelimit.ReasonRate) // needs no place, and holds nobody up
+
+		b.goes(t, job("b1", other, "+4"))
+		b.parks(t, job("b2", other, "+5"), ratelimit.ReasonWaiting)
+		b.goes(t, job("c1", "15550004444", "+1"))
+		high := at(ratelimit.High, "high", "+6")
+		high.Sender = "15550003333"
+		b.goes(t, high)
+		require.Equal(t, [3]int64{0, 4, 0}, b.waiting(t, "pool"))
+	})
+}
+
 // However often a job parks, is reserved, goes or ends, it counts once or not
 // at all.
 func TestMarksAreIdempotent(t *testing.T) {
@@ -113,6 +135,7 @@ func TestSetWaiting(t *testing.T) {
 
 		_, version, err = b.Waiting(ctx, "pool")
 		require.NoError(t, err)
+		b.setsPool(t, ratelimit.PoolPolicy{Limit: limit(6)})
 		b.parks(t, at(ratelimit.Low, "j", "+1"), ratelimit.ReasonWaiting)
 		applied, err = b.SetWaiting(ctx, "pool", [3]int64{}, version)
 		require.NoError(t, err)

@@ -1,7 +1,7 @@
 -- Brings a run of the log into the gate.
 --
 -- KEYS 1 position  2 pools
--- ARGV 10 position expected  11 position to write  12 changes, a JSON array
+-- ARGV 2 position expected  3 position to write  4 changes, a JSON array
 -- Returns 1, or 0 if the position is another.
 --
 -- Each change may have been made before, by the admission itself or by an Apply
@@ -14,18 +14,18 @@ local function past(at, ahead)
 end
 
 local function member(sender)
-  return set(call('HGET', key.sender .. sender, 'member'))
+  return set(call('HGET', sender_key .. sender, 'member'))
 end
 
 -- A grant as the log tells it. Known ones are left as they are.
 local function intent(c)
-  local job = read(key.job .. c.job, c.attempt)
+  local job = read(job_key .. c.job, c.attempt)
   local grant, at = job.grant, past(c.at, horizon)
   local known = grant and grant.state ~= 'r'
   if known and grant.token == c.token then
     return
   end
-  job.digest, job.sender, job.customer = c.digest, c.sender, c.customer
+  job.digest, job.sender, job.customer = c.digest, c.sender, canonical(c.customer)
   local present = member(c.sender)
   if not present then
     join(read_sender(c.sender, c.pool), c.pool)
@@ -49,13 +49,14 @@ local function intent(c)
   job.grant = grant
   if job.mark and tonumber(string.match(job.mark, '|(%d+)|')) <= job.attempt then
     unmark(job)
+    unshelve(job)
   end
   save(job)
 end
 
 -- Proof that an attempt reached the provider, or the customer.
 local function progress(c)
-  local job = read(key.job .. c.job, c.attempt)
+  local job = recall(job_key .. c.job, c.attempt)
   local grant = job.grant
   if not grant or grant.state == 'r' then
     return
@@ -77,7 +78,7 @@ local function progress(c)
 end
 
 local function failed(c)
-  local job = read(key.job .. c.job, c.attempt)
+  local job = recall(job_key .. c.job, c.attempt)
   if job.grant and (not c.token or c.token == job.grant.token) then
     fail(job)
   end
@@ -86,12 +87,13 @@ end
 -- The job's end, unless a later attempt has begun a new life.
 local function ended(c)
   local attempt = c.attempt or 0
-  local job = read(key.job .. c.job)
+  local job = recall(job_key .. c.job)
   if attempt > 0 and job.latest > attempt then
     return
   end
   drop_reservation(job)
   unmark(job)
+  unshelve(job)
   local last = math.max(attempt, job.latest, 1)
   call('HDEL', job.hash, 'c', 'o')
   call('HSET', job.hash, 'x', us(last) .. '|' .. c.status)
@@ -103,15 +105,16 @@ local function ended(c)
 end
 
 local function inbound(c)
-  local name, at = key.inbound .. c.sender .. ':' .. c.customer, past(c.at)
-  local left = at + service - now
+  local customer, at = canonical(c.customer), past(c.at)
+  local name, left = inbound_key .. c.sender .. ':' .. customer, at + service - now
   if left > 0 and at > tonumber(call('GET', name) or '0') then
     call('SET', name, us(at), 'PX', ms(left))
+    wake(customer)
   end
 end
 
 local function consent(c)
-  say(key.consent .. c.customer, c.sender, c.status, c.at, '')
+  say(c.customer, c.sender, c.status, c.at, '')
 end
 
 local apply = {
@@ -119,13 +122,13 @@ local apply = {
   inbound = inbound, consent = consent,
 }
 
-if (call('GET', KEYS[1]) or '0') ~= ARGV[10] then
+if (call('GET', KEYS[1]) or '0') ~= ARGV[2] then
   return 0
 end
-for _, change in ipairs(cjson.decode(ARGV[12])) do
+for _, change in ipairs(cjson.decode(ARGV[4])) do
   apply[change.kind](change)
 end
 -- What is true now: everything up to here is in Redis. A crash before it
 -- repeats these changes.
-call('SET', KEYS[1], ARGV[11])
+call('SET', KEYS[1], ARGV[3])
 return 1

@@ -3,7 +3,7 @@
 -- KEYS 1 job
 -- Returns flagged, granted or ended; and the status of an ended job.
 
-local job = read(KEYS[1])
+local job = recall(KEYS[1])
 if job.status and job.ended_with >= job.latest then
   return { 'ended', job.status }
 end

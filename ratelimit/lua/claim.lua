@@ -1,10 +1,10 @@
 -- Binds a job id to its content and sender.
 --
 -- KEYS 1 job
--- ARGV 10 digest  11 sender
+-- ARGV 2 digest  3 sender
 -- Returns new, known or conflict.
 
-local digest, sender = ARGV[10], ARGV[11]
+local digest, sender = ARGV[2], ARGV[3]
 local held = call('HMGET', KEYS[1], 'd', 's')
 if held[1] and (held[1] ~= digest or held[2] ~= sender) then
   return 'conflict'

@@ -1,7 +1,7 @@
 -- Records what a customer has said.
 --
--- KEYS 1 consents of the customer
--- ARGV 10 sender or *  11 in or out  12 at µs  13 version
+-- KEYS 1 customer
+-- ARGV 2 customer  3 sender or *  4 in or out  5 at µs  6 version
 -- Returns 1, or 0 if something newer is known.
 
-return say(KEYS[1], ARGV[10], ARGV[11], tonumber(ARGV[12]), ARGV[13])
+return say(ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6])

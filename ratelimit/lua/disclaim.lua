@@ -1,11 +1,11 @@
 -- Lets go of a job id that was claimed and never used.
 --
 -- KEYS 1 job
--- ARGV 10 digest  11 sender
+-- ARGV 2 digest  3 sender
 -- Returns 1, or 0 if the id is another's or something has come of it.
 
 local held = call('HMGET', KEYS[1], 'd', 's', 'a', 'c', 'x')
-if held[1] ~= ARGV[10] or held[2] ~= ARGV[11] or held[3] or held[4] or held[5] then
+if held[1] ~= ARGV[2] or held[2] ~= ARGV[3] or held[3] or held[4] or held[5] then
   return 0
 end
 call('DEL', KEYS[1])

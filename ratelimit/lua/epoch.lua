@@ -1,6 +1,6 @@
 -- Reads the present epoch and the one the gate was opened for.
 --
--- KEYS 1 epoch
+-- KEYS 1 gate
 -- Returns both, empty for none.
 
-return { epoch(), call('GET', KEYS[1]) or '' }
+return { epoch(), call('HGET', KEYS[1], 'epoch') or '' }

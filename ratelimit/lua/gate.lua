@@ -1,11 +1,7 @@
--- Part of every script: the clock, the epoch and the rules.
+-- Part of every script: the clock, the epoch and how values are written.
 -- ARGV 1 now in µs; empty: the server's clock
---      2 epoch of an embedded server; empty: the server's run id
---      3 µs a place counts            4 µs a service window is open
---      5 µs an ended job is kept      6 µs a grant lives
---      7 µs the rate may be booked ahead
---      8 default limit                9 default rate per second
--- A script's own arguments begin at ARGV[10].
+-- A script's own arguments begin at ARGV[2]. The names of keys and the rules
+-- stand in front, as locals.
 
 local call = redis.call
 
@@ -14,9 +10,6 @@ if not now then
   local time = call('TIME')
   now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 end
-
-local span, service, retention = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local life, horizon = tonumber(ARGV[6]), tonumber(ARGV[7])
 
 -- Times and scores are doubles; tostring would keep 14 of their 16 digits.
 local function us(time)
@@ -34,20 +27,13 @@ local function set(field)
   end
 end
 
--- The present life of this server. Read inside the script, because arguments
--- built before a restart may run after it.
+-- The present life of this server's data: a restart and a failover both begin
+-- another. Read inside the script, because arguments built before a restart may
+-- run after it. The run id would do but for a server that is demoted, loses
+-- writes and is promoted again under the same one.
 local function epoch()
-  if ARGV[2] ~= '' then
-    return ARGV[2]
+  if embedded ~= '' then
+    return embedded
   end
-  local info = call('INFO', 'server')
-  local _, start = string.find(info, 'run_id:', 1, true)
-  return start and string.sub(info, start + 1, start + 40) or ''
-end
-
--- Whether a policy's version is above the stored one. Versions are padded to
--- one length, so they compare as text.
-local function newer(hash, version)
-  local stored = call('HGET', hash, 'version')
-  return not stored or version > stored
+  return string.match(call('INFO', 'replication'), 'master_replid:(%x+)') or ''
 end

@@ -2,24 +2,24 @@
 -- that it would meet. Writes nothing.
 --
 -- KEYS 1 sender  2 sender's window
--- ARGV 10 sender  11 pool that its requests name  12… customers
+-- ARGV 2 sender  3 pool that its requests name  4… customers
 -- Returns the sender's pool, its limit, reserve, used, next free at, paused,
 --      closed and now; the sender's limit, used, rate, next free at, paused,
 --      tripped until; how many customers are opted out, in a service window,
 --      known, new; all as text.
 
-local sender = read_sender(ARGV[10], ARGV[11])
+local sender = read_sender(ARGV[2], ARGV[3])
 local pool = read_pool(sender.pool)
-if sender.member ~= pool.name and not set(call('HGET', key.pool .. pool.name, 'limit')) then
+if sender.member ~= pool.name and not set(call('HGET', pool_key .. pool.name, 'limit')) then
   -- Its first job would make it a member, whose limit the pool may take over.
-  local reserve = tonumber(set(call('HGET', key.pool .. pool.name, 'reserve')) or '0')
-  pool.limit = larger(pool.limit, sender.limit)
+  local reserve = tonumber(set(call('HGET', pool_key .. pool.name, 'reserve')) or '0')
+  pool.limit = (pool.limit < 0 or sender.limit < 0) and UNLIMITED or math.max(pool.limit, sender.limit)
   pool.reserved = pool.limit > 0 and math.ceil(reserve * pool.limit - 1e-9) or 0
 end
-local pool_window = key.pool_window .. pool.name
+local pool_window = pool_window_key .. pool.name
 
 local function opted_out(customer)
-  local said = call('HMGET', key.consent .. customer, sender.name, '*')
+  local said = call('HMGET', customer_key .. customer, sender.name, '*')
   local opted_in = false
   for i = 1, 2 do
     local choice = said[i] and string.match(said[i], '^%a+')
@@ -32,34 +32,30 @@ local function opted_out(customer)
 end
 
 local function in_window(customer)
-  local wrote = call('GET', key.inbound .. sender.name .. ':' .. customer)
+  local wrote = call('GET', inbound_key .. sender.name .. ':' .. customer)
   return wrote and now < tonumber(wrote) + service
 end
 
 local out, inside, known, new = 0, 0, 0, 0
-for i = 12, #ARGV do
-  local customer = ARGV[i]
+for i = 4, #ARGV do
+  local customer = canonical(ARGV[i])
   if opted_out(customer) then
     out = out + 1
   elseif in_window(customer) then
     inside = inside + 1
-  elseif counts(KEYS[2], customer) and counts(pool_window, customer) then
+  elseif (score_of(KEYS[2], customer) or 0) > cutoff and (score_of(pool_window, customer) or 0) > cutoff then
     known = known + 1
   else
     new = new + 1
   end
 end
 
-local function text(time)
-  return time and us(time) or ''
-end
-
-local paused = call('HGET', key.pause, 'paused') == '1' or pool.paused
+local paused = call('HGET', gate_key, 'paused') == '1' or pool.paused
 local tripped = sender.tripped_until > now
 return {
-  pool.name, us(pool.limit), us(pool.reserved), us(used(pool_window)), text(returns_at(pool_window, 0)),
-  paused and '1' or '', pool.closed and '1' or '', us(now),
-  us(sender.limit), us(used(KEYS[2])), sender.mps, text(returns_at(KEYS[2], 0)),
+  pool.name, us(pool.limit), us(pool.reserved), us(used(pool_window)), text(first_back(pool_window)),
+  paused and '1' or '', (pool.closed or pool.moving) and '1' or '', us(now),
+  us(sender.limit), us(used(KEYS[2])), tostring(sender.mps), text(first_back(KEYS[2])),
   sender.paused and '1' or '', tripped and us(sender.tripped_until) or '',
   us(out), us(inside), us(known), us(new),
 }

@@ -1,13 +1,38 @@
--- Part: a sender's rate, as even traffic (GCRA without a burst). One number is
--- kept: when the next message may go.
+-- Part: a sender's rate, as even traffic (GCRA without a burst), and how fast
+-- one customer may hear from one sender (GCRA with a burst). Of each, one number
+-- is kept: when the next message would be due at an even pace.
 
--- Returns when to send and what to keep, or nil and when to ask again. A number
--- kept further ahead than this rule could book comes from a slower rate or a
--- clock set back, and is cut.
+-- Returns when to send, nil for not now, and what to keep. A number kept further
+-- ahead than this rule could book comes from a slower rate or a clock set back,
+-- and is cut.
 local function book(kept, interval)
   local at = math.max(now, math.min(kept, now + horizon + interval))
   if at - now > horizon then
-    return nil, math.ceil(at - horizon)
+    return nil, at
   end
   return math.ceil(at), at + interval
+end
+
+-- Books a message to a customer who is to get it at a time. Returns nil, or
+-- when the customer may get the next one; then nothing is booked. What is kept
+-- expires once it means nothing.
+local function pace(pair, at)
+  if pair_spacing <= 0 then
+    return nil
+  end
+  local due = at + pair_spacing
+  if call('SET', pair, us(due), 'NX', 'PX', ms(due - now)) then
+    return nil
+  end
+  local ahead = (pair_burst - 1) * pair_spacing
+  local kept, most = tonumber(call('GET', pair) or '0'), now + horizon + ahead + pair_spacing
+  due = math.min(kept, most)
+  local turn = due - ahead > at and due - ahead or nil
+  if not turn then
+    due = math.max(due, at) + pair_spacing
+  elseif due == kept then
+    return turn
+  end
+  call('SET', pair, us(due), 'PX', ms(due - now))
+  return turn
 end

@@ -2,11 +2,11 @@
 -- Each step is one count, so a window of millions costs no more than a small one.
 --
 -- KEYS 1 pool's window
--- ARGV 10 how many steps
+-- ARGV 2 how many steps
 -- Returns now, the length of a window, then the places that come back within
 --      each step from now on; all as text.
 
-local steps = tonumber(ARGV[10])
+local steps = tonumber(ARGV[2])
 local row = { us(now), us(span) }
 for step = 1, steps do
   local from = us(cutoff + math.floor(span * (step - 1) / steps))

@@ -1,45 +1,75 @@
 -- Part: who waits. Each pool counts its waiting jobs by priority; the mark in
--- the job's hash makes it count once, whatever is repeated.
+-- the job's hash makes it count once, whatever is repeated. Those that need a
+-- place are counted again, for the pool and for the sender: they alone hold up
+-- others. A job that lies in the waiting room under a sequence is found there
+-- by its customer, or stands in its sender's list of jobs that need no place.
 
 local function unmark(job)
   if not job.mark then
     return
   end
-  local priority, _, pool = string.match(job.mark, '^(%d)|(%d+)|(.*)$')
-  local counters = key.waiting .. pool
+  local priority, _, need, pool = string.match(job.mark, '^(%d)|(%d+)|(%d)|(.*)$')
   -- After a healing, a mark may be one that the new count does not hold.
-  if tonumber(call('HGET', counters, priority) or '0') > 0 then
-    call('HINCRBY', counters, priority, -1)
+  local function less(counters, field)
+    if tonumber(call('HGET', counters, field) or '0') > 0 then
+      call('HINCRBY', counters, field, -1)
+    end
   end
-  call('HINCRBY', counters, 'version', 1)
+  less(waiting_key .. pool, priority)
+  call('HINCRBY', waiting_key .. pool, 'version', 1)
+  if need == '1' then
+    less(pool_key .. pool, 'need' .. priority)
+    less(sender_key .. job.sender, 'need' .. priority)
+  end
   call('HDEL', job.hash, 'q')
   job.mark = nil
 end
 
-local function mark(job, pool, priority)
-  local text = priority .. '|' .. us(job.attempt) .. '|' .. pool
+-- Takes a job out of the lists by which it is found.
+local function unshelve(job)
+  if not job.lies then
+    return
+  end
+  call('ZREM', ready_key .. job.sender, job.lies)
+  local customer = customer_key .. job.customer
+  if call('HDEL', customer, '#' .. job.lies) == 1 and call('HINCRBY', customer, '#', -1) <= 0 then
+    call('HDEL', customer, '#')
+  end
+  call('HDEL', job.hash, 'l')
+  job.lies = nil
+end
+
+-- Those of higher priority come first, then the older ones.
+local function make_ready(sender, priority, sequence)
+  call('ZADD', ready_key .. sender, us(tonumber(priority) * 2 ^ 50 + tonumber(sequence)), sequence)
+end
+
+local function mark(job, pool, priority, need)
+  local text = priority .. '|' .. us(job.attempt) .. '|' .. (need and '1' or '0') .. '|' .. pool
   if job.mark == text then
     return
   end
   unmark(job)
-  call('HINCRBY', key.waiting .. pool, priority, 1)
-  call('HINCRBY', key.waiting .. pool, 'version', 1)
+  call('HINCRBY', waiting_key .. pool, priority, 1)
+  call('HINCRBY', waiting_key .. pool, 'version', 1)
+  if need then
+    call('HINCRBY', pool_key .. pool, 'need' .. priority, 1)
+    call('HINCRBY', sender_key .. job.sender, 'need' .. priority, 1)
+  end
   call('HSET', job.hash, 'q', text)
   job.mark = text
 end
 
--- Whether others wait for the pool at this priority or a higher one.
-local function others_wait(job, pool, priority)
-  local n = 0
-  local counters = call('HMGET', key.waiting .. pool, '0', '1', '2')
-  for p = 0, tonumber(priority) do
-    n = n + tonumber(counters[p + 1] or '0')
-  end
-  if job.mark then
-    local own, _, own_pool = string.match(job.mark, '^(%d)|(%d+)|(.*)$')
-    if own_pool == pool and own <= priority then
-      n = n - 1
+-- Makes the waiting jobs of a customer ready, who has been counted or has
+-- written in. Those that still need a place leave the list when they are asked
+-- for.
+local function wake(customer)
+  local f = call('HGETALL', customer_key .. customer)
+  for i = 1, #f, 2 do
+    local sequence = string.match(f[i], '^#(%d+)$')
+    if sequence then
+      local sender, priority = string.match(f[i + 1], '^(.*)|(%d)$')
+      make_ready(sender, priority, sequence)
     end
   end
-  return n > 0
 end

@@ -1,0 +1,76 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// ReadyJob is a job of the waiting room that needs no place: its customer has
+// been counted, or has written in.
+type ReadyJob struct {
+	Seq      uint64 // under which it lies in the waiting room
+	Priority Priority
+}
+
+// priorityStep is how far apart the priorities lie in a ready list: sequences
+// stay below it, and the sum of both is exact in a float.
+const priorityStep = 1 << 50
+
+// Shelve remembers that a job that was parked lies in the waiting room under
+// seq, so that it is found when its customer is counted or writes in. The gate
+// forgets it when the job is reserved, goes, ends or is canceled. It does
+// nothing if that has happened already, and is safe to repeat. Of one customer's
+// jobs it remembers the first few hundred; the others have their turn in the
+// room's order. r.Token is not used.
+func (g *Gate) Shelve(ctx context.Context, r Request, seq uint64) error {
+	if err := r.validate(); err != nil {
+		return err
+	}
+	if seq == 0 || seq >= priorityStep {
+		return fmt.Errorf("shelve: sequence %d: give the one of the waiting room", seq)
+	}
+	_, err := g.ask(ctx, g.scripts.shelve, []string{jobKey(r.Job)},
+		r.Sender, r.Customer, int(r.Priority), r.Attempt, seq)
+	return err
+}
+
+// Unshelve forgets a sequence of a sender under which nothing lies any more.
+func (g *Gate) Unshelve(ctx context.Context, sender string, seq uint64) error {
+	if sender == "" {
+		return errors.New("unshelve: sender must be set")
+	}
+	return g.rdb.ZRem(ctx, readyKey(sender), strconv.FormatUint(seq, 10)).Err()
+}
+
+// Ready lists, by sender, up to n shelved jobs that need no place, high priority
+// before normal before low, then the older ones first. Senders without any are
+// left out. A listed job may still have to wait for a pause, the rate or its
+// customer's pace; one that needs a place after all leaves the list when it is
+// reserved in vain.
+func (g *Gate) Ready(ctx context.Context, senders []string, n int) (map[string][]ReadyJob, error) {
+	if len(senders) == 0 || n < 1 {
+		return map[string][]ReadyJob{}, nil
+	}
+	pipe := g.rdb.Pipeline()
+	asked := make([]*redis.ZSliceCmd, len(senders))
+	for i, sender := range senders {
+		asked[i] = pipe.ZRangeWithScores(ctx, readyKey(sender), 0, int64(n-1))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("ready jobs of senders: %w", err)
+	}
+	ready := map[string][]ReadyJob{}
+	for i, sender := range senders {
+		for _, entry := range asked[i].Val() {
+			sum := uint64(entry.Score)
+			ready[sender] = append(ready[sender], ReadyJob{
+				Seq: sum % priorityStep, Priority: Priority(sum / priorityStep),
+			})
+		}
+	}
+	return ready, nil
+}
