@@ -45,6 +45,14 @@ func (r *register) Record(ctx context.Context, customer, sender string, out bool
 	return nil
 }
 
+// PutAlias remembers too.
+func (r *register) PutAlias(_ context.Context, address, other string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.told = append(r.told, address+" is "+other)
+	return r.err
+}
+
 func (r *register) all() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

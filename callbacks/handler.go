@@ -46,6 +46,8 @@ type Config struct {
 	Log       Log
 	Resolver  Resolver
 	Consents  Consents
+	// Aliases, if set, is told of customers who show two addresses.
+	Aliases Aliases
 
 	// OptOutWords and OptInWords are the texts by which a customer opts out of a
 	// sender and in again: the whole of a message, whatever its case and the
@@ -105,6 +107,7 @@ type Handler struct {
 	log      Log
 	resolver Resolver
 	consents Consents
+	aliases  Aliases
 	keywords keywords
 	now      func() time.Time
 	logger   *slog.Logger
@@ -118,6 +121,7 @@ func New(cfg Config) *Handler {
 	h := &Handler{
 		base:     strings.TrimRight(cfg.PublicURL, "/"),
 		verifier: cfg.Verifier, log: cfg.Log, resolver: cfg.Resolver, consents: cfg.Consents,
+		aliases:  cfg.Aliases,
 		keywords: keywords{out: cfg.OptOutWords, in: cfg.OptInWords},
 		now:      cfg.Now, logger: cfg.Logger, observe: cfg.Observe,
 		recent: newRecent(remembered),

@@ -2,6 +2,7 @@ package callbacks
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -14,6 +15,14 @@ import (
 // other address: the business-scoped id that WhatsApp gives beside the phone
 // number (ExternalUserId). It is absent where From is that id already.
 const MetadataExternalUser = "external_user_id"
+
+// Aliases stores which addresses are one customer's. It is called concurrently.
+type Aliases interface {
+	// PutAlias stores that a phone address and a business-scoped id are one
+	// customer's. When it returns nil, this survives a crash and holds for the
+	// next send; putting it again changes nothing.
+	PutAlias(ctx context.Context, phone, id string) error
+}
 
 // inbound is a parsed message of a customer. What they wrote is not part of
 // it: no event carries it.
@@ -101,6 +110,11 @@ func (h *Handler) came(r *http.Request, in inbound, form url.Values) (result str
 	// That the customer wrote is in the log. A crash from here on, or an error,
 	// leaves the provider without an answer: its repetition is the same
 	// message, and what is missing of its statement is written then.
+	if h.aliases != nil && delivery.ValidPhone(in.customer) && !delivery.ValidPhone(in.external) && in.external != "" {
+		if err := h.aliases.PutAlias(ctx, in.customer, in.external); err != nil {
+			return resultFailed, err
+		}
+	}
 	if out, said := h.keywords.said(form); said {
 		return h.heard(ctx, in.statement(out), at)
 	}

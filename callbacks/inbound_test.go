@@ -3,6 +3,7 @@ package callbacks_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -42,6 +43,11 @@ func TestInbound(t *testing.T) {
 				From: tc.from, To: sender, SID: sid, Metadata: tc.meta,
 			}}, s.journal.all())
 			require.Equal(t, []string{"inbound stored"}, s.observed())
+			var same []string
+			if other := tc.meta[callbacks.MetadataExternalUser]; other != "" {
+				same = []string{tc.from + " is " + other}
+			}
+			require.Equal(t, same, s.aliases.all())
 
 			written, err := json.Marshal(s.journal.all())
 			require.NoError(t, err)
@@ -49,6 +55,24 @@ func TestInbound(t *testing.T) {
 			require.NotContains(t, string(written), "Jane")
 		})
 	}
+}
+
+// An alias that could not be stored is stored by the provider's repetition.
+func TestAliasIsStoredBeforeTheAnswer(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	s.aliases.err = errors.New("no facts")
+	form := inboundForm("ExternalUserId", "whatsapp:US.13491208655302741918")
+	code, _ := s.call(t, "/twilio/inbound", form)
+	require.Equal(t, http.StatusServiceUnavailable, code)
+	s.aliases.err = nil
+	code, _ = s.call(t, "/twilio/inbound", form)
+	require.Equal(t, http.StatusOK, code)
+	require.Len(t, s.aliases.all(), 2)
+	require.Len(t, s.journal.all(), 1)
+
+	s.call(t, "/twilio/inbound", inboundForm("ExternalUserId", "whatsapp:+4915100000000"))
+	require.Len(t, s.aliases.all(), 2, "another phone is another customer")
 }
 
 func TestInboundOfOtherChannelsIsIgnored(t *testing.T) {

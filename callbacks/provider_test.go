@@ -109,6 +109,7 @@ var errDown = errors.New("redis does not answer")
 type site struct {
 	journal  *journal
 	consents *register
+	aliases  register
 	client   *http.Client
 	address  string // what reaches the server
 	public   string // what the provider believes it calls
@@ -125,6 +126,7 @@ func newSite(t testing.TB, change func(*callbacks.Config)) *site {
 		Verifier:  tokens{account: token},
 		Log:       s.journal,
 		Consents:  s.consents,
+		Aliases:   &s.aliases,
 		Resolver:  resolver(func(string) (string, int, bool, error) { return "", 0, false, nil }),
 		Now:       func() time.Time { return received },
 		Observe: func(kind, result string) {

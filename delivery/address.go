@@ -65,9 +65,15 @@ func SenderAddress(token string) string {
 }
 
 // CustomerKey is the form under which a customer is counted: the digits of a
-// phone address, or the opaque id as it stands.
+// phone address, or the opaque id as it stands. Mobile numbers of Argentina and
+// Mexico go by two forms, +54 9… and +54…, +52 1… and +52…, of which WhatsApp
+// shows the longer one whatever was dialled; both have the shorter one's key.
 func CustomerKey(address string) string {
-	return strings.TrimPrefix(strings.TrimPrefix(address, channel), "+")
+	id, phone := strings.CutPrefix(strings.TrimPrefix(address, channel), "+")
+	if phone && len(id) == len("549")+10 && (id[:3] == "549" || id[:3] == "521") {
+		return id[:2] + id[3:]
+	}
+	return id
 }
 
 // CustomerToken names a customer where an address must not stand, as in

@@ -31,6 +31,18 @@ func TestCustomers(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "491700000001", delivery.CustomerKey("whatsapp:+491700000001"))
 	require.Equal(t, "US.abc", delivery.CustomerKey("whatsapp:US.abc"))
+	for long, short := range map[string]string{
+		"+5491123456789": "+541123456789", // a mobile number in Buenos Aires
+		"+5212221234567": "+522221234567", // one in Puebla
+	} {
+		require.Equal(t, short[1:], delivery.CustomerKey("whatsapp:"+long))
+		require.Equal(t, delivery.CustomerKey("whatsapp:"+short), delivery.CustomerKey("whatsapp:"+long))
+		require.Equal(t, delivery.CustomerToken("whatsapp:"+short), delivery.CustomerToken("whatsapp:"+long))
+	}
+	for _, other := range []string{"549112345678", "54911234567890", "5511987654321", "AR.5491123456789"} {
+		require.Equal(t, other, delivery.CustomerKey(other))
+		require.Equal(t, other, delivery.CustomerKey("whatsapp:+"+other))
+	}
 
 	token := delivery.CustomerToken("whatsapp:US.a.b.c")
 	require.Regexp(t, `^[0-9a-f]{32}$`, token, "one token of a subject")

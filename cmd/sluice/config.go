@@ -28,6 +28,8 @@ type Config struct {
 	Window, WindowMargin, ServiceWindow time.Duration
 	DefaultLimit                        int
 	DefaultMPS                          float64
+	PairSpacing                         time.Duration
+	PairBurst                           int
 	PoolBy                              string
 	Concurrency                         int
 	SendTimeout, AckWait, UnknownGrace  time.Duration
@@ -59,7 +61,7 @@ func defaultConfig() Config {
 		DiskReserve: 512 << 20,
 		NATSAddr:    "127.0.0.1:4222", APIAddr: "127.0.0.1:8080", CallbacksAddr: "127.0.0.1:8081",
 		SandboxAddr: "127.0.0.1:8082", AdminAddr: "127.0.0.1:9090",
-		Window: 24 * time.Hour, ServiceWindow: 24 * time.Hour, DefaultLimit: 250, DefaultMPS: 80,
+		Window: 24 * time.Hour, ServiceWindow: 24 * time.Hour, DefaultLimit: 250, DefaultMPS: 80, PairSpacing: 6 * time.Second, PairBurst: 45,
 		PoolBy: poolByAccount, Concurrency: 64, SendTimeout: 15 * time.Second,
 		AckWait: 30 * time.Second, UnknownGrace: 30 * time.Second, DrainTimeout: 25 * time.Second,
 		Retention: 168 * time.Hour, StaleAfter: 5 * time.Minute, SendersSync: 5 * time.Minute, LogLevel: "info", LogFormat: "text",
@@ -121,6 +123,8 @@ func (c *Config) settings() []setting {
 		{"service_window", &c.ServiceWindow, "how long free form is allowed after a customer wrote", false},
 		{"default_limit", &c.DefaultLimit, "different customers per window of a sender nobody registered", false},
 		{"default_mps", &c.DefaultMPS, "messages a second of a sender nobody registered", false},
+		{"pair_spacing", &c.PairSpacing, "between messages of one sender to one customer once pair_burst of them are used up; 0 for none", false},
+		{"pair_burst", &c.PairBurst, "messages of one sender that one customer may get at once", false},
 		{"pool_by", &c.PoolBy, "senders nobody registered share a limit by account, or have one each: account, sender", false},
 		{"concurrency", &c.Concurrency, "jobs a dispatcher has in hand at once", false},
 		{"send_timeout", &c.SendTimeout, "of one request to the provider", false},
@@ -196,6 +200,9 @@ func (c Config) checkNumbers() error {
 	if !(c.DefaultMPS > 0 && c.DefaultMPS <= 1000) { // NaN too
 		errs = append(errs, wrong("SLUICE_DEFAULT_MPS", "is %g, use more than 0 and at most 1000", c.DefaultMPS))
 	}
+	if c.PairBurst < 1 {
+		errs = append(errs, wrong("SLUICE_PAIR_BURST", "is %d, use at least 1", c.PairBurst))
+	}
 	if c.JobsMax < 1 || c.JobsMaxBytes < 1 || c.WaitMax < 1 {
 		errs = append(errs, wrong("SLUICE_JOBS_MAX, SLUICE_JOBS_MAX_BYTES, SLUICE_WAIT_MAX", "must be at least 1"))
 	}
@@ -223,6 +230,9 @@ func (c Config) checkDurations() error {
 	}
 	if c.WindowMargin < 0 {
 		errs = append(errs, wrong("SLUICE_WINDOW_MARGIN", "is %s, use 0 or more", c.WindowMargin))
+	}
+	if c.PairSpacing < 0 {
+		errs = append(errs, wrong("SLUICE_PAIR_SPACING", "is %s, use 0 or more", c.PairSpacing))
 	}
 	if c.Dedupe < 100*time.Millisecond {
 		errs = append(errs, wrong("SLUICE_DEDUPE", "is %s, use at least 100ms", c.Dedupe))

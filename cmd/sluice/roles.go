@@ -72,7 +72,7 @@ func callbacksRole(_ context.Context, s *system) (*role, error) {
 	}
 	handler := callbacks.New(callbacks.Config{
 		PublicURL: public, Verifier: s.cfg.verifiers(),
-		Log: eventLog{s.log}, Resolver: s.ledger, Consents: consents{s.registry.Silent()},
+		Log: eventLog{s.log}, Resolver: s.ledger, Consents: consents{s.registry.Silent()}, Aliases: s.registry,
 		Logger: s.logger, Observe: s.metrics.Observe,
 	})
 	return &role{

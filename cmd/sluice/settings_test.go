@@ -55,6 +55,8 @@ func TestBadSettings(t *testing.T) {
 		"bad number":              {set: []string{"SLUICE_CONCURRENCY", "many"}, code: 1, names: "SLUICE_CONCURRENCY"},
 		"no slots":                {set: []string{"SLUICE_CONCURRENCY", "0"}, code: 1, names: "SLUICE_CONCURRENCY"},
 		"not a rate":              {set: []string{"SLUICE_DEFAULT_MPS", "NaN"}, code: 1, names: "SLUICE_DEFAULT_MPS"},
+		"no burst":                {set: []string{"SLUICE_PAIR_BURST", "0"}, code: 1, names: "SLUICE_PAIR_BURST"},
+		"negative spacing":        {set: []string{"SLUICE_PAIR_SPACING", "-1s"}, code: 1, names: "SLUICE_PAIR_SPACING"},
 		"unknown word":            {set: []string{"SLUICE_FSYNC", "sometimes"}, code: 1, names: "SLUICE_FSYNC"},
 		"unknown pool":            {set: []string{"SLUICE_POOL_BY", "country"}, code: 1, names: "SLUICE_POOL_BY"},
 		"unknown level":           {set: []string{"SLUICE_LOG_LEVEL", "loud"}, code: 1, names: "SLUICE_LOG_LEVEL"},

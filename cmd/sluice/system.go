@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -56,6 +57,7 @@ func newSystem(ctx context.Context, cfg Config, logger *slog.Logger) (*system, e
 			Window: cfg.Window, Margin: cfg.WindowMargin, ServiceWindow: cfg.ServiceWindow,
 			Retention: cfg.Retention, GrantLife: cfg.AckWait - cfg.SendTimeout,
 			DefaultLimit: cfg.DefaultLimit, DefaultMPS: cfg.DefaultMPS, Epoch: e.epoch,
+			PairSpacing: cfg.pairSpacing(), PairBurst: cfg.PairBurst,
 		}),
 	}
 	s.ledger = ledger.New(e.ledger, ledger.Options{Retention: cfg.Retention, Twice: s.convict})
@@ -67,6 +69,14 @@ func newSystem(ctx context.Context, cfg Config, logger *slog.Logger) (*system, e
 }
 
 func (s *system) close() { s.engines.close() }
+
+// pairSpacing is as the gate takes it, for which zero stands for the default.
+func (c Config) pairSpacing() time.Duration {
+	if c.PairSpacing == 0 {
+		return -1
+	}
+	return c.PairSpacing
+}
 
 // queue is how the streams are to be.
 func (c Config) queue() jobstream.Config {

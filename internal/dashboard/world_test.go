@@ -348,6 +348,8 @@ func (g *gate) SetPool(_ context.Context, _ string, p ratelimit.PoolPolicy, _ ui
 	return g.told()
 }
 
+func (g *gate) SetAlias(context.Context, string, string, uint64) error { return nil }
+
 func (g *gate) SetConsent(_ context.Context, _, _ string, c ratelimit.Choice, _ time.Time, _ uint64) error {
 	g.choice = c
 	return g.told()

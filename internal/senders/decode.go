@@ -23,6 +23,7 @@ const (
 	mustText   = "must be a string of at most 256 characters"
 	mustTime   = "must be a time as in 2026-01-31T09:00:00Z (RFC 3339), not in the future"
 	mustSender = "must be the digits of a number or a messaging service sid"
+	mustOpaque = "must be a phone and a whatsapp:CC.id"
 	mustTo     = "must be whatsapp:+ and 7 to 15 digits, the first not 0, or whatsapp:CC.id"
 )
 

@@ -58,5 +58,6 @@ type Gate interface {
 	SetSender(ctx context.Context, sender string, p ratelimit.SenderPolicy, version uint64) error
 	SetPool(ctx context.Context, pool string, p ratelimit.PoolPolicy, version uint64) error
 	SetConsent(ctx context.Context, customer, sender string, c ratelimit.Choice, at time.Time, version uint64) error
+	SetAlias(ctx context.Context, alias, customer string, version uint64) error
 	SetPause(ctx context.Context, paused bool, reason string, version uint64) error
 }

@@ -68,6 +68,7 @@ const (
 	kindSender  = "sender"
 	kindPool    = "pool"
 	kindConsent = "consent"
+	kindAlias   = "alias"
 	kindPause   = "pause"
 )
 
@@ -154,6 +155,13 @@ func (r *Registry) Restore(ctx context.Context, key string, data []byte, rev uin
 				return err
 			}
 			return r.gate.SetConsent(ctx, delivery.CustomerKey(f.Address), sender, ratelimit.Choice(f.State), f.At, rev)
+		})
+	case kindAlias:
+		return apply(key, data, func(f aliasFact) error {
+			if err := f.known(key); err != nil {
+				return err
+			}
+			return r.gate.SetAlias(ctx, delivery.CustomerKey(f.Address), delivery.CustomerKey(f.Customer), rev)
 		})
 	case kindPause:
 		return apply(key, data, func(f Pause) error {

@@ -275,7 +275,7 @@ func TestRestoreTakesFactsLateAndTwice(t *testing.T) {
 func TestRestoreRefusesWhatItCannotRead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, senders.Config{})
-	require.NoError(t, w.Restore(t.Context(), "alias.x", []byte("anything"), 1), "not the registry's")
+	require.NoError(t, w.Restore(t.Context(), "other.x", []byte("anything"), 1), "not the registry's")
 	for key, data := range map[string]string{
 		"sender." + sender: "{",
 		"pool.a":           `{"limit":"much"}`,

@@ -115,13 +115,14 @@ type gate struct {
 	senders  map[string]ratelimit.SenderPolicy
 	pools    map[string]ratelimit.PoolPolicy
 	consents map[string]consent
+	aliases  map[string]string
 	paused   string
 }
 
 func newGate() *gate {
 	return &gate{
 		versions: map[string]uint64{}, senders: map[string]ratelimit.SenderPolicy{},
-		pools: map[string]ratelimit.PoolPolicy{}, consents: map[string]consent{},
+		pools: map[string]ratelimit.PoolPolicy{}, consents: map[string]consent{}, aliases: map[string]string{},
 	}
 }
 
@@ -149,6 +150,10 @@ func (g *gate) SetSender(ctx context.Context, sender string, p ratelimit.SenderP
 
 func (g *gate) SetPool(ctx context.Context, pool string, p ratelimit.PoolPolicy, version uint64) error {
 	return g.newer(ctx, "pool "+pool, version, func() { g.pools[pool] = p })
+}
+
+func (g *gate) SetAlias(ctx context.Context, alias, customer string, version uint64) error {
+	return g.newer(ctx, "alias "+alias, version, func() { g.aliases[alias] = customer })
 }
 
 func (g *gate) SetConsent(ctx context.Context, customer, sender string, c ratelimit.Choice, at time.Time, version uint64) error {
