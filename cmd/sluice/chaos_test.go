@@ -82,7 +82,7 @@ func startChaos(t testing.TB, n int, seed uint64) *chaos {
 	}
 	c.redis = childRedis(t, c.redisAddr, c.redisDir, redisAOF)
 	c.natsServer = childNATS(t, c.natsAddr, c.natsDir)
-	c.fleet = assemble(t, n, chaosPools, "nats://"+c.natsAddr, c.redisAddr)
+	c.fleet = assemble(t, n, chaosPools, "nats://"+c.natsAddr, c.redisAddr, func(addr string) string { return addr })
 	c.end = c.begun.Add(90*time.Second + time.Duration(n)*time.Second/25)
 	c.judge.faults(fields{
 		"drop_response": 0.05, "server_error": 0.02,

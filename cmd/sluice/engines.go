@@ -96,6 +96,9 @@ func (e *engines) startNATS(ctx context.Context, cfg Config, log *slog.Logger) e
 func natsOptions(cfg Config, log *slog.Logger) []nats.Option {
 	options := []nats.Option{
 		nats.Name("sluice"), nats.MaxReconnects(-1), nats.ReconnectWait(500 * time.Millisecond),
+		// A connection that is open on this side alone is noticed within half a
+		// minute, not after the client's six.
+		nats.PingInterval(10 * time.Second), nats.MaxPingsOutstanding(2),
 		// No buffer: a publish while disconnected fails at once and is repeated
 		// with the same id, instead of going out late.
 		nats.ReconnectBufSize(-1),

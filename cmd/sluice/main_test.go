@@ -17,6 +17,9 @@ func TestMain(m *testing.M) {
 	if spec := os.Getenv(natsVariable); spec != "" {
 		os.Exit(serveNATS(spec))
 	}
+	if addr := os.Getenv(linksVariable); addr != "" {
+		os.Exit(serveLinks(addr))
+	}
 	dir, err := os.MkdirTemp("", "sluice-test-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

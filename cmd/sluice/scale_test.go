@@ -118,17 +118,18 @@ func startFleet(t testing.TB, n int) *fleet {
 	t.Helper()
 	redisAddr := fixedAddr(t)
 	startRedis(t, redisAddr)
-	return assemble(t, n, scalePools, startNATS(t), redisAddr)
+	return assemble(t, n, scalePools, startNATS(t), redisAddr, func(addr string) string { return addr })
 }
 
-// assemble starts every role on engines that run already.
-func assemble(t testing.TB, n int, pools []testPool, natsURL, redisAddr string) *fleet {
+// assemble starts every role on engines that run already. via is where the roles
+// find what listens on an address.
+func assemble(t testing.TB, n int, pools []testPool, natsURL, redisAddr string, via func(addr string) string) *fleet {
 	t.Helper()
 	settings := quick(t).with("SLUICE_NATS_URL", natsURL, "SLUICE_REDIS_URL", "redis://"+redisAddr,
 		"SLUICE_WINDOW", scaleWindow, "SLUICE_WINDOW_MARGIN", scaleMargin, "SLUICE_STALE_AFTER", "1s")
 	delete(settings, "SLUICE_DATA")
 	f := &fleet{t: t, judge: startProvider(t, settings), pools: pools}
-	settings["SLUICE_MESSAGES_URL"] = f.judge.base
+	settings["SLUICE_MESSAGES_URL"] = "http://" + via(strings.TrimPrefix(f.judge.base, "http://"))
 	f.apiRole = launch(t, settings.with("SLUICE_API_ADDR", fixedAddr(t)), "api")
 	for i := range f.callbacks {
 		addr := fixedAddr(t)
