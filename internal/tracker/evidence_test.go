@@ -103,3 +103,47 @@ func TestASIDOfTheLogIsTaken(t *testing.T) {
 	_, err := e.Own(t.Context(), "SM4", "a")
 	require.ErrorIs(t, err, errBroken)
 }
+
+// forgets loses its records between the look at its position and the read.
+type forgets struct{ archive }
+
+func (f forgets) Get(ctx context.Context, id string) (delivery.Record, bool, error) {
+	f.restart("", 0)
+	return f.archive.Get(ctx, id)
+}
+
+func TestALedgerThatWasJustEmptiedProvesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := archive{place: newPlace()}
+		a.position = 10
+		_, err := tracker.Evidence{Log: newTape(10), Records: forgets{a}}.Record(t.Context(), "a")
+		require.ErrorContains(t, err, "at 0 of the log's 10")
+	})
+}
+
+// shelf is the log's intents, and the jobs whose outcome is open.
+type shelf map[string]delivery.Intent
+
+func (s shelf) LastIntent(_ context.Context, _, job string) (delivery.Intent, bool, error) {
+	intent, found := s[job]
+	return intent, found, nil
+}
+
+func (s shelf) Open(context.Context, string, string) ([]delivery.Record, error) {
+	return []delivery.Record{{ID: "a"}, {ID: "b"}, {ID: "without intent"}}, nil
+}
+
+func TestRivalsAreTheOthersWithAnIntent(t *testing.T) {
+	t.Parallel()
+	job := delivery.Job{ID: "a"}
+	s := shelf{"a": {Token: "own"}, "b": {Token: "other"}}
+	e := tracker.Evidence{Intents: s, Pairs: s}
+	rivals, err := e.Rivals(t.Context(), job)
+	require.NoError(t, err)
+	require.Equal(t, []delivery.Intent{{Token: "other"}}, rivals)
+	own, found, err := e.LastIntent(t.Context(), job)
+	require.NoError(t, err)
+	require.True(t, found)
+	require.Equal(t, "own", own.Token)
+}
