@@ -37,6 +37,15 @@ func ValidCustomer(address string) bool {
 		(phonePattern.MatchString(id) || opaquePattern.MatchString(id))
 }
 
+// WithChannel takes a bare number for an address: "+15552223333" is
+// "whatsapp:+15552223333". Anything else is returned as it is.
+func WithChannel(address string) string {
+	if strings.HasPrefix(address, "+") {
+		return channel + address
+	}
+	return address
+}
+
 // SenderToken is the name of a sender in subjects, paths and keys: the digits
 // of its number, or the sid of a messaging service. It is empty for anything
 // else.

@@ -74,6 +74,12 @@ var jobFields = map[string]func(*Job) any{
 	"metadata":              func(j *Job) any { return (*texts)(&j.Metadata) },
 }
 
+// KnownField reports whether a job has a field of this JSON name.
+func KnownField(name string) bool {
+	_, known := jobFields[name]
+	return known
+}
+
 // DecodeJob reads one job from JSON and nothing else: unknown fields, wrong
 // types and trailing text are refused with a [*FieldError] for the first field
 // at fault in the order of their names; the job returned with it has the

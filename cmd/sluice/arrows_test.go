@@ -34,6 +34,7 @@ var arrows = map[string][]string{
 	"internal/tracker":    {"delivery", "ratelimit"},
 	"internal/onboarding": {"internal/messaging"},
 	"internal/dashboard":  {"delivery", "ratelimit", "internal/senders", "internal/forecast", "internal/plot"},
+	"internal/campaign":   {"delivery"},
 
 	"cmd/sluice": {"*"},
 }

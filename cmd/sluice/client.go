@@ -42,32 +42,16 @@ func (e *apiProblem) Error() string {
 
 // call sends one request and decodes the answer into out, unless out is nil.
 func (c *apiClient) call(ctx context.Context, method, path string, in, out any) error {
-	var body io.Reader
+	var body []byte
 	if in != nil {
-		data, err := json.Marshal(in)
-		if err != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
 			return err
 		}
-		body = bytes.NewReader(data)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	resp, data, err := c.exchange(ctx, method, path, "application/json", body)
 	if err != nil {
-		return fmt.Errorf("SLUICE_API_URL: %w", err)
-	}
-	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if c.key != "" {
-		req.Header.Set("Authorization", "Bearer "+c.key)
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return fmt.Errorf("the API at %s does not answer: %w (see that `sluice up` or `sluice api` runs; SLUICE_API_URL)", c.base, err)
-	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
-	if err != nil {
-		return fmt.Errorf("answer of the API: %w", err)
+		return err
 	}
 	if resp.StatusCode >= 300 {
 		return problem(resp, data)
@@ -75,10 +59,38 @@ func (c *apiClient) call(ctx context.Context, method, path string, in, out any) 
 	if out == nil {
 		return nil
 	}
+	return c.decode(data, out)
+}
+
+func (c *apiClient) decode(data []byte, out any) error {
 	if err := json.Unmarshal(data, out); err != nil {
 		return fmt.Errorf("answer of the API at %s is not what this version knows: %w", c.base, err)
 	}
 	return nil
+}
+
+// exchange sends one request and reads the whole answer, whatever its status.
+func (c *apiClient) exchange(ctx context.Context, method, path, contentType string, body []byte) (*http.Response, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, nil, fmt.Errorf("SLUICE_API_URL: %w", err)
+	}
+	if len(body) > 0 {
+		req.Header.Set("Content-Type", contentType)
+	}
+	if c.key != "" {
+		req.Header.Set("Authorization", "Bearer "+c.key)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the API at %s does not answer: %w (see that `sluice up` or `sluice api` runs; SLUICE_API_URL)", c.base, err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
+	if err != nil {
+		return nil, nil, fmt.Errorf("answer of the API: %w", err)
+	}
+	return resp, data, nil
 }
 
 func problem(resp *http.Response, data []byte) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"strings"
 	"sync"
@@ -110,10 +109,8 @@ func (t *tally) finished() int {
 
 func (t *tally) line(total int, since time.Time) string {
 	done := t.finished()
-	const width = 24
-	bar := strings.Repeat("█", done*width/total) + strings.Repeat("░", width-done*width/total)
 	waiting := t.count(delivery.EventParked) - t.count(delivery.EventReleased)
-	return fmt.Sprintf("%s %3d%%  sent %d  delivered %d  read %d  waiting %d  %.0fs", bar, done*100/total,
+	return fmt.Sprintf("%s  sent %d  delivered %d  read %d  waiting %d  %.0fs", bar(done, total),
 		t.count(delivery.EventSent), t.count(delivery.EventDelivered), t.count(delivery.EventRead), max(0, waiting), time.Since(since).Seconds())
 }
 
@@ -146,14 +143,6 @@ func (d *demo) progress(ctx context.Context, seen *tally) error {
 		case <-tick.C:
 		}
 	}
-}
-
-func showLine(w io.Writer, live bool, line string) {
-	if live {
-		fmt.Fprintf(w, "\r\x1b[K%s", line)
-		return
-	}
-	fmt.Fprintln(w, line)
 }
 
 // readBySandbox is how many messages the sandbox's customers have read.

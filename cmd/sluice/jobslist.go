@@ -21,7 +21,7 @@ func newJobsList(p *program) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			query := url.Values{}
 			for name, value := range map[string]string{
-				"from": address(from), "to": address(to), "sid": sid, "status": status,
+				"from": delivery.WithChannel(from), "to": delivery.WithChannel(to), "sid": sid, "status": status,
 				"since": since, "until": until, "cursor": cursor, "limit": strconv.Itoa(limit),
 			} {
 				if value != "" {

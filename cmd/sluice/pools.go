@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/sluicehq/sluice/delivery"
 )
 
 // poolPolicy is a pool's policy as the API tells it.
@@ -82,7 +84,7 @@ func newConsents(p *program) *cobra.Command {
 	}
 	var asJSON bool
 	cmd.PersistentFlags().BoolVar(&asJSON, "json", false, "print JSON")
-	path := func(customer string) string { return "/v1/consents/" + url.PathEscape(address(customer)) }
+	path := func(customer string) string { return "/v1/consents/" + url.PathEscape(delivery.WithChannel(customer)) }
 	row := func(c consentLine) []string { return []string{c.From, c.State, c.Source, localTime(&c.At)} }
 	header := []string{"FROM", "STATE", "SOURCE", "AT"}
 	cmd.AddCommand(

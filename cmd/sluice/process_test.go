@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"net"
@@ -72,7 +73,14 @@ func start(t testing.TB, settings env, args ...string) *process {
 
 func startProgram(t testing.TB, settings env, program string, args ...string) *process {
 	t.Helper()
+	return startReading(t, settings, nil, program, args...)
+}
+
+// startReading gives the program something on its standard input.
+func startReading(t testing.TB, settings env, in io.Reader, program string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, cmd: exec.Command(program, args...), ended: make(chan struct{})}
+	p.cmd.Stdin = in
 	p.cmd.Env = settings.pairs()
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	require.NoError(t, p.cmd.Start())
@@ -156,6 +164,13 @@ type result struct {
 func run(t testing.TB, settings env, args ...string) result {
 	t.Helper()
 	p := start(t, settings, args...)
+	return result{code: p.wait(), stdout: p.stdout.String(), stderr: p.stderr.String()}
+}
+
+// runWith is run with a text on standard input.
+func runWith(t testing.TB, settings env, in string, args ...string) result {
+	t.Helper()
+	p := startReading(t, settings, strings.NewReader(in), binary, args...)
 	return result{code: p.wait(), stdout: p.stdout.String(), stderr: p.stderr.String()}
 }
 

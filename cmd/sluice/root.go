@@ -19,9 +19,10 @@ type streams struct {
 	err io.Writer
 }
 
-// terminal reports whether progress may be drawn over itself.
-func terminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+// terminal reports whether a person is at the other end: progress may be drawn
+// over itself, and questions are answered.
+func terminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 

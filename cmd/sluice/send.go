@@ -6,34 +6,43 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/sluicehq/sluice/delivery"
 )
 
-// sendFlags are one job as flags.
-type sendFlags struct {
+// jobFlags are one job as flags.
+type jobFlags struct {
 	job              delivery.Job
 	sendAt, expires  string
 	category         string
 	priority, unsure string
 	vars, metadata   map[string]string
-	wait, json       bool
 }
 
 func newSend(p *program) *cobra.Command {
-	var f sendFlags
+	var f jobFlags
+	var c campaignFlags
+	var wait, asJSON bool
 	cmd := &cobra.Command{
-		Use: "send", Short: "Sends one job from flags", Args: cobra.NoArgs,
+		Use: "send [--csv FILE | -]", Short: "Sends one job from flags, or many from a file", Args: cobra.MaximumNArgs(1),
 		Long: `Sends one job through the HTTP API (SLUICE_API_URL, SLUICE_API_KEY) and prints
-its id and status.`,
-		Example: `  sluice send --from whatsapp:+15550001111 --to +15552223333 --content-sid HX… --var 1=Ana
-  sluice send --id order-17 --from whatsapp:+15550001111 --to +15552223333 --body "On its way" --wait`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if cmd.Flags().NFlag() == 0 {
+its id and status; or many, from a CSV file, or from NDJSON on standard input.
+
+The first row of the CSV names the columns: fields of a job, var.NAME for a
+template's variables. Flags fill what a row leaves open. A job's id is the
+campaign's name and the row's id, or a digest of the row: a file that is sent
+twice reaches nobody twice. Good rows are sent, bad ones are told with their line
+and field, and the exit status is then 1.`,
+		Example: `  sluice send --from whatsapp:+15550001111 --to +15552223333 --content-sid HX00000000000000000000000000000001 --var 1=Ana
+  sluice send --id order-17 --from whatsapp:+15550001111 --to +15552223333 --body "On its way" --wait
+  sluice send --csv customers.csv --campaign spring --from +15550001111 --content-sid HX00000000000000000000000000000001 --report sent.csv
+  sluice send - --campaign spring --yes < jobs.ndjson`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 && cmd.Flags().NFlag() == 0 {
 				_ = cmd.Usage()
 				return usageError{errors.New("no job given: see the example above")}
 			}
@@ -41,12 +50,28 @@ its id and status.`,
 			if err != nil {
 				return usageError{err}
 			}
-			return p.send(cmd.Context(), job, f.wait, f.json)
+			if len(args) == 0 && c.csv == "" {
+				if err := c.unused(); err != nil {
+					return usageError{err}
+				}
+				return p.send(cmd.Context(), job, wait, asJSON)
+			}
+			if err := c.check(args, job); err != nil {
+				return usageError{err}
+			}
+			return p.sendMany(cmd.Context(), c, job, wait, asJSON)
 		},
 	}
-	flags := cmd.Flags()
+	f.add(cmd.Flags())
+	c.add(cmd.Flags())
+	cmd.Flags().BoolVar(&wait, "wait", false, "wait until every job has ended")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func (f *jobFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.job.ID, "id", "", "idempotency key (default: a new one)")
-	flags.StringVar(&f.job.From, "from", "", "sender, whatsapp:+15550001111")
+	flags.StringVar(&f.job.From, "from", "", "sender, whatsapp:+15550001111 or +15550001111")
 	flags.StringVar(&f.job.MessagingServiceSID, "messaging-service-sid", "", "messaging service, instead of --from")
 	flags.StringVar(&f.job.To, "to", "", "customer, whatsapp:+15552223333 or +15552223333")
 	flags.StringVar(&f.job.ContentSID, "content-sid", "", "template, HX…")
@@ -59,15 +84,12 @@ its id and status.`,
 	flags.StringVar(&f.expires, "expires-at", "", "not after, RFC 3339")
 	flags.StringVar(&f.unsure, "on-unknown", "", "resend or hold")
 	flags.StringToStringVar(&f.metadata, "metadata", nil, "handed back in state and events, name=value (repeatable)")
-	flags.BoolVar(&f.wait, "wait", false, "wait until the job has ended")
-	flags.BoolVar(&f.json, "json", false, "print JSON")
-	return cmd
 }
 
 // build is the job that the flags describe; the API checks it.
-func (f sendFlags) build() (delivery.Job, error) {
+func (f jobFlags) build() (delivery.Job, error) {
 	job := f.job
-	job.From, job.To = address(job.From), address(job.To)
+	job.From, job.To = delivery.WithChannel(job.From), delivery.WithChannel(job.To)
 	job.Category, job.Priority = delivery.Category(f.category), delivery.Priority(f.priority)
 	job.OnUnknown = delivery.OnUnknown(f.unsure)
 	job.ContentVariables, job.Metadata = f.vars, f.metadata
@@ -87,14 +109,6 @@ func (f sendFlags) build() (delivery.Job, error) {
 	return job, nil
 }
 
-// address takes a bare number too.
-func address(a string) string {
-	if strings.HasPrefix(a, "+") {
-		return "whatsapp:" + a
-	}
-	return a
-}
-
 type sent struct {
 	ID     string          `json:"id"`
 	Status delivery.Status `json:"status"`
@@ -103,24 +117,33 @@ type sent struct {
 func (p *program) send(ctx context.Context, job delivery.Job, wait, asJSON bool) error {
 	api := p.api()
 	var answer sent
-	if err := api.call(ctx, http.MethodPost, "/v1/jobs", job, &answer); err != nil {
-		return err
+	err := api.call(ctx, http.MethodPost, "/v1/jobs", job, &answer)
+	if err == nil && wait {
+		answer.Status, err = api.awaitEnd(ctx, answer.ID, answer.Status)
 	}
-	for wait && !answer.Status.Ended() && answer.Status != delivery.StatusHeld {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(250 * time.Millisecond):
-		}
-		var record delivery.Record
-		if err := api.call(ctx, http.MethodGet, "/v1/jobs/"+answer.ID, nil, &record); err != nil {
-			return err
-		}
-		answer.Status = record.Status
+	if err != nil {
+		return err
 	}
 	if asJSON {
 		return json.NewEncoder(p.out).Encode(answer)
 	}
-	_, err := fmt.Fprintf(p.out, "%s %s\n", answer.ID, answer.Status)
+	_, err = fmt.Fprintf(p.out, "%s %s\n", answer.ID, answer.Status)
 	return err
+}
+
+// awaitEnd asks for a job until nothing more happens to it by itself.
+func (c *apiClient) awaitEnd(ctx context.Context, id string, status delivery.Status) (delivery.Status, error) {
+	for !status.Ended() && status != delivery.StatusHeld {
+		select {
+		case <-ctx.Done():
+			return status, ctx.Err()
+		case <-time.After(250 * time.Millisecond):
+		}
+		var record delivery.Record
+		if err := c.call(ctx, http.MethodGet, "/v1/jobs/"+id, nil, &record); err != nil {
+			return status, err
+		}
+		status = record.Status
+	}
+	return status, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"text/tabwriter"
@@ -33,8 +34,10 @@ func ask[T any](ctx context.Context, p *program, method, path string, body any, 
 	return p.table(rows(answer))
 }
 
-func (p *program) table(rows [][]string) error {
-	w := tabwriter.NewWriter(p.out, 0, 4, 2, ' ', 0)
+func (p *program) table(rows [][]string) error { return writeTable(p.out, rows) }
+
+func writeTable(out io.Writer, rows [][]string) error {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	for _, row := range rows {
 		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
