@@ -16,21 +16,38 @@ import (
 func TestCampaign(t *testing.T) {
 	t.Parallel()
 	const rows, badEvery = 10_000, 500
-	h := startHouse(t, quick(t).with("SLUICE_WINDOW", "1h", "SLUICE_DEFAULT_LIMIT", "100000", "SLUICE_DEFAULT_MPS", "1000"))
+	lookRedis(t)
+	redis := fixedAddr(t)
+	startRedis(t, redis)
+	h := startHouse(t, quick(t).with("SLUICE_REDIS_URL", "redis://"+redis, "SLUICE_WINDOW", "1h", "SLUICE_DEFAULT_LIMIT", "100000", "SLUICE_DEFAULT_MPS", "1000",
+		"SLUICE_SEND_TIMEOUT", "10s", "SLUICE_ACK_WAIT", "30s", "SLUICE_DRAIN_TIMEOUT", "10s"))
 	shell := env{"SLUICE_API_URL": h.API}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "customers.csv")
 	require.NoError(t, os.WriteFile(file, campaignFile(rows, badEvery), 0o600))
 	send := func(more ...string) result {
-		return run(t, shell, append([]string{"send", "--csv", file, "--campaign", "spring", "--from", "+" + alpha,
+		return runLong(t, shell, append([]string{"send", "--csv", file, "--campaign", "spring", "--from", "+" + alpha,
 			"--content-sid", template, "--json"}, more...)...)
 	}
+
+	planned := run(t, shell, "plan", "--csv", file, "--from", "+"+alpha, "--content-sid", template, "--json")
+	require.Equal(t, 1, planned.code, planned.stderr)
+	var told struct {
+		Jobs, Bad int
+		Plans     []struct{ Rows, New int }
+	}
+	require.NoError(t, json.Unmarshal([]byte(planned.stdout), &told), planned.stdout)
+	require.Equal(t, rows-rows/badEvery, told.Jobs)
+	require.Equal(t, rows/badEvery, told.Bad)
+	require.Len(t, told.Plans, 1)
+	require.Equal(t, told.Jobs, told.Plans[0].New)
 
 	report := filepath.Join(dir, "first.csv")
 	first := send("--report", report)
 	require.Equal(t, 1, first.code, "some lines are bad: %s", first.stderr)
 	require.Contains(t, first.stderr, fmt.Sprintf("%d jobs, %d bad lines", rows-rows/badEvery, rows/badEvery))
 	require.Contains(t, first.stderr, fmt.Sprintf("line %d: to: must be", badEvery+1))
+	require.Regexp(t, `(?m)^whatsapp:\+`+alpha+` +utility +9980 +9980 `, first.stderr, "the plan comes first")
 	require.NotContains(t, first.stderr, "goroutine ")
 	requireSummary(t, first, rows, rows/badEvery)
 	requireReport(t, report, rows, badEvery)

@@ -1,28 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
-	"time"
 
+	"github.com/sluicehq/sluice/delivery"
 	"github.com/sluicehq/sluice/internal/campaign"
 )
 
-// planAnswer is what POST /v1/plan tells.
-type planAnswer struct {
-	New        int         `json:"new"`
-	Known      int         `json:"known"`
-	InWindow   int         `json:"in_window"`
-	OptedOut   int         `json:"opted_out"`
-	FreeNow    limitNumber `json:"free_now"`
-	FinishesAt *time.Time  `json:"finishes_at"`
-}
-
-func (c *apiClient) plan(ctx context.Context, g *campaign.Group) (answer planAnswer, err error) {
-	err = c.call(ctx, http.MethodPost, "/v1/plan", map[string]any{"from": g.From, "to": g.To, "category": g.Category}, &answer)
+func (c *apiClient) plan(ctx context.Context, g *campaign.Group) (answer planned, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/plan", planRequest{From: g.From, To: g.To, Category: string(g.Category)}, &answer)
 	return answer, err
 }
 
@@ -31,8 +23,11 @@ type planRow struct {
 	From     string `json:"from"`
 	Category string `json:"category"`
 	Rows     int    `json:"rows"`
-	planAnswer
+	planned
 }
+
+// neverOut is when a job is out that nothing will let out.
+const neverOut = "never, as things are"
 
 // plans asks for the plan of every sender and category of a file.
 func (p *program) plans(ctx context.Context, s campaign.Survey) ([]planRow, error) {
@@ -46,7 +41,7 @@ func (p *program) plans(ctx context.Context, s campaign.Survey) ([]planRow, erro
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, planRow{From: g.From, Category: string(g.Category), Rows: g.Rows, planAnswer: answer})
+		rows = append(rows, planRow{From: g.From, Category: string(g.Category), Rows: g.Rows, planned: answer})
 	}
 	return rows, nil
 }
@@ -75,7 +70,37 @@ func planTable(rows []planRow) [][]string {
 	table := [][]string{{"FROM", "CATEGORY", "JOBS", "NEW", "COUNTED", "IN WINDOW", "OPTED OUT", "FREE NOW", "LAST ONE OUT"}}
 	for _, r := range rows {
 		table = append(table, []string{r.From, r.Category, strconv.Itoa(r.Rows), strconv.Itoa(r.New), strconv.Itoa(r.Known),
-			strconv.Itoa(r.InWindow), strconv.Itoa(r.OptedOut), string(r.FreeNow), localTime(r.FinishesAt)})
+			strconv.Itoa(r.InWindow), strconv.Itoa(r.OptedOut), string(r.FreeNow), cmp.Or(localTime(r.FinishesAt), neverOut)})
 	}
 	return table
+}
+
+// planFile is `sluice plan` with a file: what `sluice send` would print first.
+func (p *program) planFile(ctx context.Context, c campaignFlags, defaults delivery.Job, asJSON bool) error {
+	m, err := p.openMailing(c, defaults)
+	if err != nil {
+		return err
+	}
+	defer m.source.Close()
+	survey, err := m.survey()
+	if err != nil {
+		return err
+	}
+	rows, err := p.plans(ctx, survey)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		err = json.NewEncoder(p.out).Encode(struct {
+			Jobs  int       `json:"jobs"`
+			Bad   int       `json:"bad"`
+			Plans []planRow `json:"plans"`
+		}{survey.Good, survey.Bad, rows})
+	} else {
+		err = p.table(planTable(rows))
+	}
+	if err == nil && survey.Bad > 0 {
+		err = fmt.Errorf("%d of %d rows are bad", survey.Bad, survey.Good+survey.Bad)
+	}
+	return err
 }

@@ -114,9 +114,14 @@ func (p *process) terminate() (code int, took time.Duration) {
 // wait returns the exit status once the process has ended by itself.
 func (p *process) wait() int {
 	p.t.Helper()
+	return p.waitFor(patience)
+}
+
+func (p *process) waitFor(most time.Duration) int {
+	p.t.Helper()
 	select {
 	case <-p.ended:
-	case <-time.After(patience):
+	case <-time.After(most):
 		require.FailNow(p.t, "the process does not end", p.stderr.tail(6000))
 	}
 	return p.cmd.ProcessState.ExitCode()
@@ -165,6 +170,13 @@ func run(t testing.TB, settings env, args ...string) result {
 	t.Helper()
 	p := start(t, settings, args...)
 	return result{code: p.wait(), stdout: p.stdout.String(), stderr: p.stderr.String()}
+}
+
+// runLong is run for what has much to do.
+func runLong(t testing.TB, settings env, args ...string) result {
+	t.Helper()
+	p := start(t, settings, args...)
+	return result{code: p.waitFor(4 * patience), stdout: p.stdout.String(), stderr: p.stderr.String()}
 }
 
 // runWith is run with a text on standard input.
