@@ -182,15 +182,9 @@ func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
 }
 
 func (e *engines) connectRedis(ctx context.Context, name, rawURL, ca string) (redis.UniversalClient, error) {
-	options, err := redisOptions(rawURL, ca)
+	client, err := newRedis(rawURL, ca)
 	if err != nil {
 		return nil, wrong(name, "%s", err)
-	}
-	var client redis.UniversalClient
-	if strings.HasPrefix(rawURL, "redis+cluster:") {
-		client = redis.NewClusterClient(options.Cluster())
-	} else {
-		client = redis.NewUniversalClient(options)
 	}
 	if err := reach(ctx, func() error { return client.Ping(ctx).Err() }); err != nil {
 		client.Close()
@@ -198,6 +192,18 @@ func (e *engines) connectRedis(ctx context.Context, name, rawURL, ca string) (re
 	}
 	e.onClose(func() { client.Close() })
 	return client, refuseEviction(ctx, client, name)
+}
+
+// newRedis makes the client of a URL. It does not connect yet.
+func newRedis(rawURL, ca string) (redis.UniversalClient, error) {
+	options, err := redisOptions(rawURL, ca)
+	if err != nil {
+		return nil, err
+	}
+	if strings.HasPrefix(rawURL, "redis+cluster:") {
+		return redis.NewClusterClient(options.Cluster()), nil
+	}
+	return redis.NewUniversalClient(options), nil
 }
 
 // refuseEviction looks at what Redis does when its memory is full. Where that

@@ -3,6 +3,7 @@ package messaging
 import (
 	"encoding/base64"
 	"log/slog"
+	"net/http"
 )
 
 // Account is one provider account and how to sign in to it. SID always stands
@@ -37,6 +38,9 @@ func (a Account) LogValue() slog.Value { return slog.StringValue(a.String()) }
 // MarshalText keeps the secrets out of encoders that meet an Account inside
 // something larger.
 func (a Account) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// SignIn puts the account's credentials into a request.
+func (a Account) SignIn(r *http.Request) { r.Header.Set("Authorization", a.authorization()) }
 
 func (a Account) usesKey() bool { return a.KeySID != "" && a.KeySecret != "" }
 
