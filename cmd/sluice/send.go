@@ -133,11 +133,11 @@ func (p *program) send(ctx context.Context, job delivery.Job, wait, asJSON bool)
 
 // awaitEnd asks for a job until nothing more happens to it by itself.
 func (c *apiClient) awaitEnd(ctx context.Context, id string, status delivery.Status) (delivery.Status, error) {
-	for !status.Ended() && status != delivery.StatusHeld {
+	for pause := time.Duration(0); !status.Ended() && status != delivery.StatusHeld; pause = 250 * time.Millisecond {
 		select {
 		case <-ctx.Done():
 			return status, ctx.Err()
-		case <-time.After(250 * time.Millisecond):
+		case <-time.After(pause):
 		}
 		var record delivery.Record
 		if err := c.call(ctx, http.MethodGet, "/v1/jobs/"+id, nil, &record); err != nil {
