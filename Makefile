@@ -27,6 +27,10 @@ lint: ## gofmt, vet, staticcheck
 	go vet ./...
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
+.PHONY: deploycheck
+deploycheck: ## the files under deploy, with the parsers of the tools that read them
+	cd internal/deploycheck && go test ./...
+
 .PHONY: fuzz
 fuzz: ## every fuzz target, some 100,000 inputs each
 	.ci/fuzz 100000

@@ -61,31 +61,3 @@ func TestHealth(t *testing.T) {
 	require.Equal(t, http.StatusOK, admin.do(http.MethodGet, "/debug/pprof/", nil).status)
 	require.NotEqual(t, http.StatusOK, newSite(t, up.API).do(http.MethodGet, "/debug/pprof/", nil).status)
 }
-
-// TestMetrics looks for the names that dashboards and alerts are built on,
-// after one job went and one had to wait.
-func TestMetrics(t *testing.T) {
-	t.Parallel()
-	h := startHouse(t, quick(t).with("SLUICE_WINDOW", "1h"))
-	h.api.must(http.MethodPut, "/v1/senders/"+alpha, fields{"limit": 1}, nil)
-	h.api.post(notice("goes", alpha, 1))
-	h.api.await("goes", "delivered", "read")
-	h.api.post(notice("waits", alpha, 2))
-	h.api.await("waits", "parked")
-
-	text := string(h.api.do(http.MethodGet, "/metrics", nil).body)
-	for _, name := range []string{
-		`sluice_jobs_total{state="parked"} 1`, `sluice_send_seconds_count 1`, `sluice_publish_to_send_seconds_count 1`,
-		`sluice_admissions_total{outcome="go"} 1`, `sluice_admissions_total{outcome="park"} 1`,
-		`sluice_window_used{pool=`, `sluice_window_limit{pool=`, `priority="normal"} 1`,
-		`sluice_parked_oldest_seconds{pool=`, `sluice_backlog_ready 0`, `sluice_gate_open 1`,
-		`sluice_callbacks_total{kind="status",result="stored"}`,
-		`sluice_tracker_lag{consumer="gate"}`, `sluice_tracker_lag{consumer="ledger"}`,
-	} {
-		require.Contains(t, text, name)
-	}
-	for _, secret := range []string{"goes", "waits", strings.TrimPrefix(customer(1), "whatsapp:+"), strings.TrimPrefix(customer(2), "whatsapp:+")} {
-		require.NotContains(t, text, secret, "no label names a customer or a job")
-	}
-	require.Equal(t, text[:20], string(newSite(t, h.Admin).do(http.MethodGet, "/metrics", nil).body)[:20])
-}

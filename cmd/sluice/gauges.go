@@ -23,6 +23,7 @@ var (
 	gateOpen     = describe("sluice_gate_open", "1 while jobs are admitted, 0 while the gate is closed.")
 	windowUsed   = describe("sluice_window_used", "Different customers counted in the messaging limit's window.", "pool")
 	windowLimit  = describe("sluice_window_limit", "The messaging limit of the pool; -1: unlimited.", "pool")
+	senderPaused = describe("sluice_sender_paused", "1 while a sender is paused, by hand or after refusals of the provider.", "sender")
 	parkedJobs   = describe("sluice_parked", "Jobs that wait for a limit, a rate or a sender.", "pool", "priority")
 	parkedOldest = describe("sluice_parked_oldest_seconds", "How long the oldest parked job has waited.", "pool")
 	backlogReady = describe("sluice_backlog_ready", "Jobs that a dispatcher could take now: scale replicas on this.")
@@ -31,7 +32,7 @@ var (
 
 // Describe implements [prometheus.Collector].
 func (g gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{gateOpen, windowUsed, windowLimit, parkedJobs, parkedOldest, backlogReady, jobsByState} {
+	for _, d := range []*prometheus.Desc{gateOpen, windowUsed, windowLimit, senderPaused, parkedJobs, parkedOldest, backlogReady, jobsByState} {
 		ch <- d
 	}
 }
@@ -74,6 +75,13 @@ func (g gauges) windows(ctx context.Context, send sendMetric) {
 		}
 		send(windowUsed, float64(limits.Used), pool)
 		send(windowLimit, float64(limits.Limit), pool)
+		for _, sender := range limits.Senders {
+			paused := 0.0
+			if sender.Paused {
+				paused = 1
+			}
+			send(senderPaused, paused, sender.Sender)
+		}
 		for lane, priority := range map[ratelimit.Priority]delivery.Priority{
 			ratelimit.High: delivery.High, ratelimit.Normal: delivery.Normal, ratelimit.Low: delivery.Low,
 		} {

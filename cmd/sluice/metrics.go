@@ -9,6 +9,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/sluicehq/sluice/delivery"
+	"github.com/sluicehq/sluice/ratelimit"
 )
 
 // metrics are the counters that the roles write. No label carries a customer's
@@ -21,6 +24,7 @@ type metrics struct {
 	errors        *prometheus.CounterVec
 	unknown       *prometheus.CounterVec
 	duplicates    prometheus.Counter
+	foreign       prometheus.Counter
 	callbacks     *prometheus.CounterVec
 }
 
@@ -39,12 +43,32 @@ func newMetrics() *metrics {
 			Name: "sluice_unknown_total", Help: "Unclear outcomes, by how they were resolved."}, []string{"resolution"}),
 		duplicates: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "sluice_duplicates_total", Help: "Messages that the provider has taken for a job beside its first one."}),
+		foreign: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sluice_pool_foreign_total", Help: "Refusals for a messaging limit that was not used up here: others send through the same portfolio."}),
 		callbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sluice_callbacks_total", Help: "Callbacks of the provider, by kind and result."}, []string{"kind", "result"}),
 	}
-	m.registry.MustRegister(m.admissions, m.sendSeconds, m.toSendSeconds, m.errors, m.unknown, m.duplicates, m.callbacks,
+	m.registry.MustRegister(m.admissions, m.sendSeconds, m.toSendSeconds, m.errors, m.unknown, m.duplicates, m.foreign, m.callbacks,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.startAtZero()
 	return m
+}
+
+// startAtZero makes the series that alerts watch, so that the first event of
+// each is a rise.
+func (m *metrics) startAtZero() {
+	for _, outcome := range []ratelimit.Outcome{ratelimit.OutcomeGo, ratelimit.OutcomePark} {
+		m.admissions.WithLabelValues(string(outcome))
+	}
+	m.errors.WithLabelValues("0")
+	for _, resolution := range []string{"callback", "found", "not_sent", string(delivery.EventHeld), string(delivery.EventScheduled)} {
+		m.unknown.WithLabelValues(resolution)
+	}
+	for _, kind := range []string{"status", "inbound", "fallback"} {
+		for _, result := range []string{"stored", "forbidden", "failed"} {
+			m.callbacks.WithLabelValues(kind, result)
+		}
+	}
 }
 
 // Admitted counts an answer of the gate.

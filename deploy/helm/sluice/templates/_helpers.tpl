@@ -14,7 +14,7 @@ app.kubernetes.io/component: {{ .role }}
 {{- define "sluice.secretEnv" -}}
 - name: {{ .name }}
   valueFrom:
-    secretKeyRef: {name: {{ .secret }}, key: {{ .key }}{{ if .optional }}, optional: true{{ end }}}
+    secretKeyRef: {name: {{ .secret }}, key: {{ .key }}{{ if hasKey . "optional" }}, optional: true{{ end }}}
 {{- end }}
 
 {{- define "sluice.env" -}}
