@@ -42,3 +42,7 @@ bench: ## all benchmarks
 .PHONY: ci
 ci: ## what CI runs
 	CI=true .ci/run
+
+.PHONY: man
+man: ## the manual pages, into ./bin/man
+	go run ./cmd/sluice man bin/man

@@ -66,27 +66,9 @@ func demoConfig(dir string) Config {
 }
 
 func (p *program) demo(ctx context.Context, jobs int, keep, asJSON bool) error {
-	dir, err := os.MkdirTemp("", "sluice-demo-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	cfg := demoConfig(dir)
-	s, err := newSystem(ctx, cfg, newLogger(cfg, p.err))
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	h, err := newHouse(ctx, s)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	d := &demo{program: p, house: h, jobs: demoCampaign(jobs), begun: time.Now()}
 	var table demoTable
-	stages := append([]task{func(ctx context.Context) error {
-		defer cancel()
+	err := p.inHouse(ctx, demoConfig, func(ctx context.Context, h *house) error {
+		d := &demo{program: p, house: h, jobs: demoCampaign(jobs), begun: time.Now()}
 		var err error
 		if table, err = d.run(ctx); err != nil {
 			return err
@@ -98,11 +80,37 @@ func (p *program) demo(ctx context.Context, jobs int, keep, asJSON bool) error {
 			h.lines["api"], h.lines["sandbox"], h.lines["nats"])
 		<-ctx.Done()
 		return nil
-	}}, h.workers...)
-	if err := runStages(ctx, stages, h.servers); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	return table.verdict()
+}
+
+// inHouse runs every role in this process, with a data folder that goes with
+// it, until do returns.
+func (p *program) inHouse(ctx context.Context, config func(dir string) Config, do func(context.Context, *house) error) error {
+	dir, err := os.MkdirTemp("", "sluice-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	cfg := config(dir)
+	s, err := newSystem(ctx, cfg, newLogger(cfg, p.err))
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	h, err := newHouse(ctx, s)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	return runStages(ctx, append([]task{func(ctx context.Context) error {
+		defer cancel()
+		return do(ctx, h)
+	}}, h.workers...), h.servers)
 }
 
 // demoCampaign is the jobs of the demo, in the order in which they are

@@ -81,7 +81,7 @@ loses a job and never sends one twice.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		newDemo(p), newUp(p), newSandbox(p), newSend(p), newPlan(p), newJobs(p), newLimits(p),
-		newSenders(p), newPools(p), newConsents(p), newConfig(p), newDoctor(p), newVersion(p), newRebuild(p),
+		newSenders(p), newPools(p), newConsents(p), newConfig(p), newDoctor(p), newBench(p), newVersion(p), newMan(p), newRebuild(p),
 		newPause(p, "pause", "Parks everything"), newPause(p, "resume", "Lets everything go again"),
 		newRole(p, "dispatcher", "Takes jobs, asks the gate and sends", dispatcherRole),
 		newRole(p, "callbacks", "Receives status callbacks and inbound messages", callbacksRole),
