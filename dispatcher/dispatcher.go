@@ -80,6 +80,8 @@ type Config struct {
 	MaxUnknown    int           // POSTs of one job whose outcome nobody knows, default 3; then it is held
 	Probe         time.Duration // how long a broken sender or account rests before one job tries it, default 60s
 	Storm         int           // unclear answers of a sender in a row after which it rests, default 20
+	// Templates, if set, says what keeps a job's template from going at present.
+	Templates Templates
 	// OptedOut, if set, records that the provider refused a message because the
 	// customer opted out of this sender (error 21610). Repeating it is harmless.
 	OptedOut func(ctx context.Context, customer, sender string, at time.Time) error
@@ -153,10 +155,11 @@ func (d *Dispatcher) handle(ctx context.Context, task delivery.Task) Step {
 	if probes {
 		defer d.health.leave(sender, d.cfg.Account)
 	}
+	unfit := d.unfit(ctx, task.Job)
 	// The grant's life is counted from before it is asked for, so that this
 	// side never thinks it longer than the gate does.
 	asked := d.cfg.Clock()
-	verdict, err := d.gate.Admit(ctx, d.request(task))
+	verdict, err := d.gate.Admit(ctx, unfit.request(d.request(task)))
 	if err != nil {
 		return handBack("the gate did not answer", err)
 	}
@@ -169,7 +172,7 @@ func (d *Dispatcher) handle(ctx context.Context, task delivery.Task) Step {
 	case ratelimit.OutcomeClosed:
 		return handBack("the gate is closed", nil)
 	default:
-		return d.tell(ctx, task, refuse(task, verdict))
+		return d.tell(ctx, task, unfit.refuse(task, verdict))
 	}
 }
 

@@ -57,7 +57,7 @@ type answer struct {
 // accept takes one job from request to promise. Every step may be repeated, so
 // a client without an answer sends the same request again and nothing more.
 func (h *Handler) accept(ctx context.Context, job Job) answer {
-	job, err := prepare(job)
+	job, err := prepare(h.ranked(ctx, job))
 	if err != nil {
 		return h.refuse(job.ID, err)
 	}
@@ -88,6 +88,20 @@ func (h *Handler) accept(ctx context.Context, job Job) answer {
 	// The log and the state tell of the job. A crash here loses the answer
 	// alone: the repeated request is known and is told the present status.
 	return answer{ID: job.ID, Status: delivery.StatusAccepted}
+}
+
+// ranked gives a job that names neither category nor priority the priority of
+// its template's category. The category itself stays as the job has it: it is
+// part of the content that the id stands for, and Meta may change its mind
+// between a request and its repetition.
+func (h *Handler) ranked(ctx context.Context, job Job) Job {
+	if h.category == nil || job.Category != "" || job.Priority != "" || !job.Template() {
+		return job
+	}
+	if c := h.category(ctx, job); c != "" {
+		job.Priority = delivery.Job{Category: c}.WithDefaults("").Priority
+	}
+	return job
 }
 
 // publish puts the job into the stream. Where its claim was the first and yet

@@ -28,6 +28,11 @@ type HandlerConfig struct {
 	States     States
 	Announcer  Announcer
 
+	// Category, if set, is the category that Meta put the job's template into,
+	// empty where nobody knows. It decides the priority of jobs that name
+	// neither a category nor a priority. It may be asked for any job.
+	Category func(ctx context.Context, job Job) delivery.Category
+
 	// MaxBody bounds a single job's or an array's body, in bytes; default
 	// 1 MiB. NDJSON has no bound but that of its lines, 1 MiB each.
 	MaxBody int64
@@ -58,6 +63,7 @@ type Handler struct {
 	identities  Identities
 	states      States
 	announcer   Announcer
+	category    func(ctx context.Context, job Job) delivery.Category
 	maxBody     int64
 	concurrency int
 	retryAfter  time.Duration
@@ -68,7 +74,7 @@ type Handler struct {
 // NewHandler returns the handler of cfg, with its defaults filled.
 func NewHandler(cfg HandlerConfig) *Handler {
 	h := &Handler{
-		publisher: cfg.Publisher, identities: cfg.Identities, states: cfg.States, announcer: cfg.Announcer,
+		publisher: cfg.Publisher, identities: cfg.Identities, states: cfg.States, announcer: cfg.Announcer, category: cfg.Category,
 		maxBody: 1 << 20, concurrency: 32, retryAfter: 5 * time.Second,
 		now: cfg.Now, logger: cfg.Logger,
 	}

@@ -283,3 +283,28 @@ func TestWhatTheQueueRefuses(t *testing.T) {
 		})
 	}
 }
+
+func TestTheTemplatesCategoryRanksAJobThatSaysNothing(t *testing.T) {
+	t.Parallel()
+	e := newEngines()
+	meta := delivery.Marketing
+	h := e.handlerWith(producer.HandlerConfig{Category: func(context.Context, producer.Job) delivery.Category { return meta }})
+	with := func(id, rest string) string {
+		return `{"id":"` + id + `","from":"whatsapp:+4915112345678","to":"whatsapp:+4915187654321",` + rest + `}`
+	}
+	const template = `"content_sid":"HX00000000000000000000000000000001"`
+	for id, c := range map[string]struct {
+		rest string
+		want delivery.Priority
+	}{
+		"silent":   {template, delivery.Low},
+		"category": {template + `,"category":"authentication"`, delivery.High},
+		"priority": {template + `,"priority":"normal"`, delivery.Normal},
+		"text":     {`"body":"hello"`, delivery.Normal},
+	} {
+		require.Equal(t, http.StatusAccepted, post(t, h, "", with(id, c.rest)).code, id)
+		require.Equal(t, c.want, e.published[id][0].Priority, id)
+	}
+	meta = delivery.Utility
+	require.Equal(t, http.StatusAccepted, post(t, h, "", with("silent", template)).code, "the same job, whatever Meta thinks by now")
+}

@@ -40,6 +40,10 @@ type Request struct {
 	// FreeForm and Template say as what the job can be sent. Free form alone
 	// needs an open service window.
 	FreeForm, Template bool
+	// TemplatePaused says that the template cannot go at present. Outside the
+	// customer service window the job parks for ReasonTemplatePaused, without a
+	// mark as waiting: others may go before it.
+	TemplatePaused bool
 	// ExpiresAt is when the job has lost its use; zero: never.
 	ExpiresAt time.Time
 	// Published is when the job was accepted. No decision depends on it.
@@ -84,6 +88,8 @@ const (
 	ReasonPoolPaused   = "pool_paused"
 	ReasonPoolClosed   = "pool_closed"
 	ReasonWaiting      = "waiting"
+
+	ReasonTemplatePaused = "template_paused"
 )
 
 // ReasonArrived is given with a prior grant when the attempt before this one
@@ -161,11 +167,20 @@ func (g *Gate) admit(ctx context.Context, r Request) (Verdict, error) {
 	}
 	reply, err := g.ask(ctx, g.scripts.admit, []string{jobKey(r.Job)},
 		r.Digest, r.Sender, r.Customer, r.Pool, int(r.Priority), r.Attempt, r.Token,
-		flag(r.FreeForm), flag(r.Template), micros(r.ExpiresAt))
+		flag(r.FreeForm), r.template(), micros(r.ExpiresAt))
 	if err != nil {
 		return Verdict{}, err
 	}
 	return decodeVerdict(reply)
+}
+
+// template is how the job can go outside the customer service window, as the
+// script takes it.
+func (r Request) template() string {
+	if r.TemplatePaused {
+		return "2"
+	}
+	return flag(r.Template)
 }
 
 func (r Request) validate() error {

@@ -115,6 +115,16 @@ func TestAdmitOutcomes(t *testing.T) {
 			ask:     with(func(r *ratelimit.Request) { r.FreeForm, r.Template = true, false }),
 		},
 		{
+			name: "paused template without a window", outcome: ratelimit.OutcomePark, reason: ratelimit.ReasonTemplatePaused,
+			ask: with(func(r *ratelimit.Request) { r.TemplatePaused = true }),
+		},
+		{
+			name:    "paused template in a window",
+			given:   func(t *testing.T, b *bench) { b.writes(t, sender, "+1") },
+			outcome: ratelimit.OutcomeGo,
+			ask:     with(func(r *ratelimit.Request) { r.TemplatePaused = true }),
+		},
+		{
 			name: "everything paused",
 			given: func(t *testing.T, b *bench) {
 				require.NoError(t, b.SetPause(t.Context(), true, "by hand", 1))

@@ -153,3 +153,27 @@ func TestSetWaiting(t *testing.T) {
 		require.Equal(t, [3]int64{}, b.waiting(t, "pool"))
 	})
 }
+
+// A job whose template is paused gives its place and its mark back, and goes by
+// the same attempt once the template may.
+func TestAPausedTemplateStandsInNobodysWay(t *testing.T) {
+	t.Parallel()
+	onEach(t, ratelimit.Options{}, func(t *testing.T, b *bench) {
+		limit := 1
+		b.sets(t, ratelimit.SenderPolicy{Pool: "pool", Limit: &limit})
+		r := at(ratelimit.Normal, "paused", "+1")
+		b.setsPool(t, ratelimit.PoolPolicy{Paused: true})
+		b.parks(t, r, ratelimit.ReasonPoolPaused)
+		b.setsPool(t, ratelimit.PoolPolicy{})
+		require.Equal(t, ratelimit.OutcomeGo, b.reserve(t, r).Outcome)
+
+		r.TemplatePaused = true
+		b.parks(t, r, ratelimit.ReasonTemplatePaused)
+		require.Equal(t, [3]int64{}, b.waiting(t, "pool"))
+		b.goes(t, at(ratelimit.Low, "other", "+2"))
+		b.parks(t, r, ratelimit.ReasonTemplatePaused)
+		r.TemplatePaused = false
+		b.writes(t, sender, "+1")
+		b.goes(t, r)
+	})
+}

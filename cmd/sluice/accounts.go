@@ -139,6 +139,7 @@ func (c Config) verifiers() accountTokens {
 const (
 	vendorMessagesURL = "https://api.twilio.com"
 	vendorSendersURL  = "https://messaging.twilio.com"
+	vendorContentURL  = "https://content.twilio.com"
 )
 
 // baseURL is where one of the provider's APIs is: as set, else the vendor's or
@@ -163,3 +164,4 @@ func onThisMachine(address string) bool {
 
 func (c Config) messagesURL() string { return c.baseURL(c.MessagesURL, vendorMessagesURL) }
 func (c Config) sendersURL() string  { return c.baseURL(c.SendersURL, vendorSendersURL) }
+func (c Config) contentURL() string  { return c.baseURL(c.ContentURL, vendorContentURL) }

@@ -32,6 +32,7 @@ var arrows = map[string][]string{
 	"dispatcher":          {"delivery", "ratelimit", "internal/messaging"},
 	"internal/senders":    {"delivery", "ratelimit", "internal/messaging"},
 	"internal/tracker":    {"delivery", "ratelimit"},
+	"internal/templates":  {},
 	"internal/onboarding": {"internal/messaging"},
 	"internal/dashboard":  {"delivery", "ratelimit", "internal/senders", "internal/forecast", "internal/plot"},
 	"internal/campaign":   {"delivery"},

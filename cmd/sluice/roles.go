@@ -35,9 +35,11 @@ func dispatcherRole(_ context.Context, s *system) (*role, error) {
 		open = func(ctx context.Context) error { return errors.Join(s.open(ctx), whose.Ready()) }
 	}
 	perSender := cfg.PoolBy == poolBySender
+	known, contents := s.newTemplates(whose.Account)
 	d := dispatcher.New(accountGate{s.gate, s.registry, cfg.account()}, s.log, client, s.evidence(), s.metrics, dispatcher.Config{
 		Account: cfg.account(), PoolPerSender: perSender, StatusURL: strings.TrimRight(public, "/") + "/twilio/status",
 		SendTimeout: cfg.SendTimeout, AckWait: cfg.AckWait, UnknownGrace: cfg.UnknownGrace, Log: s.logger,
+		Templates: known,
 		OptedOut: func(ctx context.Context, customer, sender string, at time.Time) error {
 			return consents{s.registry}.Record(ctx, customer, sender, true, "provider", at)
 		},
@@ -52,7 +54,7 @@ func dispatcherRole(_ context.Context, s *system) (*role, error) {
 	})
 	r := &role{
 		name: "dispatcher", lines: map[string]string{}, ready: open,
-		workers: []task{worker.Run, releaser.Run, dispatcher.NewRecount(s.gate, releaser).Run, s.watchRoom(&full), closing(client)},
+		workers: []task{worker.Run, releaser.Run, dispatcher.NewRecount(s.gate, releaser).Run, s.watchRoom(&full), closing(client), closing(contents)},
 	}
 	if len(cfg.Accounts) > 0 {
 		r.servers = append(r.servers, s.followSenders(whose))
@@ -184,9 +186,11 @@ func (s *system) apiHandler(phone http.Handler) (api apiServer, err error) {
 		return api, wrong("SLUICE_API_KEYS", "%s", err)
 	}
 	announce := announcer{s.log, s.ledger}
+	whose := senders.NewDirectory()
+	known, contents := s.newTemplates(whose.Account)
 	publish := producer.NewHandler(producer.HandlerConfig{
 		Publisher:  producer.New(s.engines.pub, producer.WithAnnounced()),
-		Identities: identities{s.gate}, States: s.ledger, Announcer: announce, Logger: s.logger,
+		Identities: identities{s.gate}, States: s.ledger, Announcer: announce, Logger: s.logger, Category: known.Category,
 	})
 	d := dashboard.New(dashboard.Config{
 		Jobs: jobList{s.ledger}, Stats: jobStats{s.ledger}, Limits: s.gate, Room: s.room, Backlog: queueLoad{s.room}, Registry: operated{s.registry, s.gate},
@@ -194,7 +198,11 @@ func (s *system) apiHandler(phone http.Handler) (api apiServer, err error) {
 		Advise: advice, Phone: phone,
 		Submit: publish, Keys: keys, Window: s.cfg.Window, Margin: s.cfg.WindowMargin, DefaultPool: s.cfg.defaultPool, Log: s.logger,
 	})
-	return apiServer{d.Handler(), d.Run}, nil
+	beside := []task{d.Run, closing(contents)}
+	if len(s.cfg.Accounts) > 0 {
+		beside = append(beside, s.followSenders(whose))
+	}
+	return apiServer{d.Handler(), func(ctx context.Context) error { return runStages(ctx, beside) }}, nil
 }
 
 // withHealth serves health beside another handler; it needs no key.

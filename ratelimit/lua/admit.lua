@@ -3,7 +3,7 @@
 --
 -- KEYS 1 job
 -- ARGV 2 digest  3 sender  4 customer  5 pool  6 priority  7 attempt
---      8 token (empty: reserve)  9 free form  10 template  11 expires at
+--      8 token (empty: reserve)  9 free form  10 template (2: paused)  11 expires at
 -- Returns outcome, at, now, reason, detail, pool, counted, in window, SID,
 --      settled; times in µs, -1 for none; truths 1 or 0.
 
@@ -116,6 +116,16 @@ local function park(sender, reason, detail, at)
   end
   save(job)
   return verdict('park', { reason = reason, detail = detail, at = at, pool = sender.pool })
+end
+
+-- What is true now: the job holds nothing and stands in nobody's way. It comes
+-- back by itself, when its template is looked at again.
+local function withheld()
+  drop_reservation(job)
+  unmark(job)
+  unshelve(job)
+  save(job)
+  return verdict('park', { reason = 'template_paused' })
 end
 
 local function paused(sender, pool, all)
@@ -279,6 +289,9 @@ local function decide()
   end
   local wrote = call('GET', inbound_key .. sender_name .. ':' .. customer)
   local in_window = wrote ~= false and now < tonumber(wrote) + service
+  if not in_window and ARGV[10] == '2' then
+    return withheld()
+  end
   if not in_window and ARGV[10] ~= '1' then
     return finish('no_window', '')
   end
