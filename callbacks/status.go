@@ -106,7 +106,7 @@ func (s status) event(job string, attempt int, at time.Time) (delivery.Event, bo
 	if job == "" {
 		e.ID += ":unresolved"
 	}
-	return e, true
+	return e.WaitsAgain(), true
 }
 
 // attemptStatus serves /twilio/status/{job}/{attempt}.

@@ -175,6 +175,13 @@ func (r Record) Twice() []string {
 		switch e.Type {
 		case EventFailed, EventUndelivered, EventCanceled, EventExpired:
 			live = slices.DeleteFunc(live, func(sid string) bool { return sid == e.SID && !r.arrived(sid) })
+		case EventParked:
+			if e.Reason != ReasonLimit {
+				continue
+			}
+			if refused, ok := r.Sent(e.Attempt - 1); ok && !r.arrived(refused) {
+				live = slices.DeleteFunc(live, func(sid string) bool { return sid == refused })
+			}
 		}
 	}
 	if len(live) < 2 {

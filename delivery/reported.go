@@ -36,3 +36,39 @@ func Reported(status string) (EventType, bool) {
 func ReportID(sid, status string, code int) string {
 	return fmt.Sprintf("cb:%s:%s:%d", sid, status, code)
 }
+
+// CodeLimit is the provider's error for a message beyond the messaging limit,
+// or faster than its sender's rate.
+const CodeLimit = 63018
+
+// ReasonLimit is why a job waits again after the provider had taken it.
+const ReasonLimit = "the provider says that the messaging limit or the rate is used up"
+
+// WaitsAgain reads a report that a message was not delivered for want of a
+// limit as what follows from it: the job is parked, as its next attempt. That
+// nobody gets to see an end which is none, it has to be asked before the event
+// is stored. The event keeps its id, so that a repeated report is one, and
+// names no SID, which belongs to the attempt before. Every other event is
+// returned as it is.
+func (e Event) WaitsAgain() Event {
+	failed := e.Type == EventUndelivered || e.Type == EventFailed
+	if !failed || e.Job == "" || e.Attempt < 1 || e.Error == nil || e.Error.Code != CodeLimit {
+		return e
+	}
+	e.Type, e.Status, e.Reason = EventParked, StatusParked, ReasonLimit
+	e.Attempt++
+	e.SID = ""
+	return e
+}
+
+// Refusals counts the attempts of a job up to the given one that began because
+// the provider's limit was used up.
+func (r Record) Refusals(upTo int) int {
+	attempts := map[int]bool{}
+	for _, e := range r.Timeline {
+		if e.Type == EventParked && e.Reason == ReasonLimit && e.Attempt <= upTo {
+			attempts[e.Attempt] = true
+		}
+	}
+	return len(attempts)
+}

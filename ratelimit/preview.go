@@ -140,6 +140,20 @@ func (g *Gate) Returns(ctx context.Context, pool, sender string, n int) ([]Retur
 	return returns, nil
 }
 
+// Recent counts the customers whose last counted send by a sender, or the last
+// proof of it, lies within the given span.
+func (g *Gate) Recent(ctx context.Context, sender string, span time.Duration) (int, error) {
+	now, err := g.now(ctx)
+	if err != nil {
+		return 0, err
+	}
+	n, err := g.rdb.ZCount(ctx, senderWindowKey(sender), micros(now.Add(-span)), "+inf").Result()
+	if err != nil {
+		return 0, fmt.Errorf("recent sends: %w", err)
+	}
+	return int(n), nil
+}
+
 // now is the gate's clock.
 func (g *Gate) now(ctx context.Context) (time.Time, error) {
 	if g.opts.Now != nil {

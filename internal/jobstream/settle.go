@@ -73,8 +73,12 @@ func (l *lane) handBack(msg jetstream.Msg, at time.Time) {
 // the gate. It is stored first: a crash in between leaves a copy of a job that
 // is still in the queue.
 func (l *lane) park(ctx context.Context, task delivery.Task, s delivery.Settlement) error {
+	return park(ctx, l.w.js, task, s)
+}
+
+func park(ctx context.Context, js jetstream.JetStream, task delivery.Task, s delivery.Settlement) error {
 	if !task.Job.ExpiresAt.IsZero() {
-		if err := l.expire(ctx, task, s); err != nil {
+		if err := expire(ctx, js, task, s); err != nil {
 			return err
 		}
 	}
@@ -84,7 +88,7 @@ func (l *lane) park(ctx context.Context, task delivery.Task, s delivery.Settleme
 	}
 	out.Subject = parkedSubject(task.Job.Sender(), task.Job.Priority)
 	out.Header.Set(nats.MsgIdHdr, moveID("p", task, s))
-	_, err = publish(ctx, l.w.js, out)
+	_, err = publish(ctx, js, out)
 	return err
 }
 
@@ -103,25 +107,25 @@ func (l *lane) schedule(ctx context.Context, task delivery.Task, s delivery.Sett
 	token := strings.ReplaceAll(task.Ref, ":", "-") + "-" + strconv.FormatInt(task.Published.UnixNano(), 36)
 	out.Subject = schedulesPrefix + token
 	out.Header.Set(nats.MsgIdHdr, moveID("s", task, s))
-	return l.publishAt(ctx, out, task, s.At)
+	return publishAt(ctx, l.w.js, out, task, s.At)
 }
 
 // expire makes sure that a parked job is looked at when it expires. Its subject
 // names the job, so that a job which parks again has one such copy.
-func (l *lane) expire(ctx context.Context, task delivery.Task, s delivery.Settlement) error {
+func expire(ctx context.Context, js jetstream.JetStream, task delivery.Task, s delivery.Settlement) error {
 	out, err := onward(task, s)
 	if err != nil {
 		return err
 	}
 	out.Subject = expirySubject(task.Job.ID)
 	out.Header.Set(nats.MsgIdHdr, moveID("x", task, s))
-	return l.publishAt(ctx, out, task, task.Job.ExpiresAt)
+	return publishAt(ctx, js, out, task, task.Job.ExpiresAt)
 }
 
-func (l *lane) publishAt(ctx context.Context, out *nats.Msg, task delivery.Task, at time.Time) error {
+func publishAt(ctx context.Context, js jetstream.JetStream, out *nats.Msg, task delivery.Task, at time.Time) error {
 	out.Header.Set(headerSchedule, "@at "+formatTime(at))
 	out.Header.Set(headerScheduleTarget, dueSubject(task.Job.Priority, task.Job.Sender()))
-	_, err := publish(ctx, l.w.js, out)
+	_, err := publish(ctx, js, out)
 	return err
 }
 

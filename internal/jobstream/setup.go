@@ -78,6 +78,10 @@ func Setup(ctx context.Context, js jetstream.JetStream, cfg Config) error {
 			return fmt.Errorf("set up consumer %s of %s: %w", due.Durable, StreamWait, err)
 		}
 	}
+	again := consumer(cfg, parkedConsumer, eventsPrefix+"*."+string(delivery.EventParked))
+	if _, err := js.CreateOrUpdateConsumer(ctx, StreamLog, again); err != nil {
+		return fmt.Errorf("set up consumer %s of %s: %w", again.Durable, StreamLog, err)
+	}
 	if _, err := js.CreateOrUpdateConsumer(ctx, StreamWait, scheduled); err != nil {
 		return fmt.Errorf("set up consumer %s of %s: %w", scheduled.Durable, StreamWait, err)
 	}

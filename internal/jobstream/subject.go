@@ -78,3 +78,7 @@ const scheduledConsumer = "scheduled"
 // jobsConsumer and dueConsumer name the durable consumers, one per priority.
 func jobsConsumer(p delivery.Priority) string { return "jobs-" + string(p) }
 func dueConsumer(p delivery.Priority) string  { return "due-" + string(p) }
+
+// parkedConsumer remembers up to where the log's parked events have been looked
+// at by [Again].
+const parkedConsumer = "parked"

@@ -142,6 +142,6 @@ func (s *Stale) ask(ctx context.Context, r delivery.Record, now time.Time) error
 	if report.Code != 0 {
 		e.Error = &delivery.Error{Code: report.Code, Message: report.Message}
 	}
-	_, err = s.log.Append(ctx, e)
+	_, err = s.log.Append(ctx, e.WaitsAgain())
 	return err
 }

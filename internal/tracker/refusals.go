@@ -1,0 +1,194 @@
+package tracker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/sluicehq/sluice/delivery"
+	"github.com/sluicehq/sluice/ratelimit"
+)
+
+// Payloads reads what was about to be sent.
+type Payloads interface {
+	LastIntent(ctx context.Context, sender, job string) (delivery.Intent, bool, error)
+}
+
+// WaitingRoom takes jobs that are in no queue. Repeating it is harmless.
+type WaitingRoom interface {
+	Park(ctx context.Context, task delivery.Task) error
+}
+
+// Brakes are what the gate has against going too fast.
+type Brakes interface {
+	// Recent counts the customers that a sender has reached within the last
+	// span.
+	Recent(ctx context.Context, sender string, span time.Duration) (int, error)
+	Limits(ctx context.Context, pool string) (ratelimit.PoolLimits, error)
+	Trip(ctx context.Context, sender, reason string, until time.Time) error
+}
+
+// RefusalsConfig is how a [Refusals] works.
+type RefusalsConfig struct {
+	Window  time.Duration // of the messaging limit
+	Foreign func()        // counts words that somebody else uses the portfolio
+	Clock   func() time.Time
+	Log     *slog.Logger
+}
+
+// Refusals takes the provider's word against the gate's count. A message that
+// it took and then refused for a limit (error 63018) goes back to the waiting
+// room as the next attempt, with the payload that its intent kept. If its
+// sender was sending near its rate, the sender rests for a moment; else
+// somebody else uses up the portfolio's limit, and all its senders rest.
+type Refusals struct {
+	records  Records
+	payloads Payloads
+	room     WaitingRoom
+	log      Appender
+	gate     Brakes
+	cfg      RefusalsConfig
+
+	mu    sync.Mutex
+	rests map[string]rest // by sender or pool; guarded by mu. Forgotten by a restart, which begins with the shortest again.
+}
+
+// rest is how long something rests, and until when.
+type rest struct {
+	until time.Time
+	long  time.Duration
+}
+
+const (
+	// mostRefusals bounds how often one job comes back.
+	mostRefusals = 5
+	// A sender counts as fast that sent so much of its rate in the last moments.
+	fastShare = 0.7
+	fastSpan  = 10 * time.Second
+	// The first rest of a sender and of a pool. While the provider keeps saying
+	// so, each is four times the last, up to a quarter of the window.
+	senderRest = time.Second
+	poolRest   = 30 * time.Second
+	restGrowth = 4
+)
+
+// NewRefusals makes it from its parts.
+func NewRefusals(records Records, payloads Payloads, room WaitingRoom, log Appender, gate Brakes, cfg RefusalsConfig) *Refusals {
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	return &Refusals{
+		records: records, payloads: payloads, room: room, log: log, gate: gate, cfg: cfg, rests: map[string]rest{},
+	}
+}
+
+// Take handles one parked event that [delivery.Event.WaitsAgain] has made. It
+// is the only one that can bring the job back, so an error must bring the event
+// again. Every step may be repeated.
+func (r *Refusals) Take(ctx context.Context, e delivery.Event) error {
+	intent, found, err := r.payloads.LastIntent(ctx, e.Sender(), e.Job)
+	if err != nil {
+		return err
+	}
+	if found && intent.Attempt >= e.Attempt {
+		return nil // a late repetition: the attempt has begun
+	}
+	record, _, err := r.records.Get(ctx, e.Job)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !found:
+		return r.giveUp(ctx, e, "its content is no longer in the log")
+	case record.Refusals(e.Attempt-1) >= mostRefusals:
+		return r.giveUp(ctx, e, fmt.Sprintf("the provider's limit refused it %d times", mostRefusals+1))
+	}
+	// The brakes first: a job that is parked may go at once. That they hold is
+	// best effort; the provider says it again otherwise.
+	if err := r.brake(ctx, intent, e); err != nil {
+		r.cfg.Log.WarnContext(ctx, "the gate was not slowed down", "sender", e.Sender(), "error", err)
+	}
+	return r.room.Park(ctx, delivery.Task{
+		Job: intent.Job, Attempt: e.Attempt, Published: intent.Published, Announced: true,
+	})
+}
+
+// giveUp ends the job as the provider has.
+func (r *Refusals) giveUp(ctx context.Context, e delivery.Event, reason string) error {
+	e.ID = fmt.Sprintf("undelivered:%s:%d", e.Job, e.Attempt)
+	e.Type, e.Status, e.Reason = delivery.EventUndelivered, delivery.StatusUndelivered, reason
+	_, err := r.log.Append(ctx, e)
+	return err
+}
+
+// brake decides by what the sender was doing what the provider means.
+func (r *Refusals) brake(ctx context.Context, intent delivery.Intent, e delivery.Event) error {
+	limits, err := r.gate.Limits(ctx, intent.Pool)
+	if err != nil {
+		return err
+	}
+	fast, err := r.fast(ctx, limits, e.Sender())
+	if err != nil {
+		return err
+	}
+	if fast {
+		until, fresh := r.rest("sender "+e.Sender(), senderRest)
+		if !fresh {
+			return nil
+		}
+		return r.gate.Trip(ctx, e.Sender(), "the provider finds it too fast", until)
+	}
+	r.cfg.Foreign()
+	until, fresh := r.rest("pool "+intent.Pool, poolRest)
+	if !fresh {
+		return nil
+	}
+	const reason = "the provider says that the limit is used up: somebody else may send from this portfolio"
+	for _, s := range limits.Senders {
+		if s.TrippedUntil.After(until) {
+			continue
+		}
+		if err := r.gate.Trip(ctx, s.Sender, reason, until); err != nil {
+			return err
+		}
+	}
+	_, err = r.log.Append(ctx, delivery.Event{
+		ID: "foreign:" + e.ID, Type: delivery.EventPool, At: e.At, From: e.From,
+		Reason: fmt.Sprintf("pool %s rests until %s: %s", intent.Pool, until.UTC().Format(time.RFC3339), reason), Error: e.Error,
+	})
+	return err
+}
+
+// fast reports whether a sender has been sending near its rate.
+func (r *Refusals) fast(ctx context.Context, limits ratelimit.PoolLimits, sender string) (bool, error) {
+	recent, err := r.gate.Recent(ctx, sender, fastSpan)
+	if err != nil {
+		return false, err
+	}
+	for _, s := range limits.Senders {
+		if s.Sender == sender {
+			return recent >= 2 && float64(recent) >= fastShare*s.MPS*fastSpan.Seconds(), nil
+		}
+	}
+	return false, nil
+}
+
+// rest says until when something rests, and whether that is a new rest. What is
+// said while it rests is of messages from before.
+func (r *Refusals) rest(name string, first time.Duration) (until time.Time, fresh bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now, was := r.cfg.Clock(), r.rests[name]
+	if now.Before(was.until) {
+		return was.until, false
+	}
+	longest := max(r.cfg.Window/4, time.Second)
+	long := min(first, longest)
+	if was.long > 0 && now.Sub(was.until) < was.long {
+		long = min(was.long*restGrowth, longest)
+	}
+	r.rests[name] = rest{now.Add(long), long}
+	return now.Add(long), true
+}
