@@ -196,9 +196,18 @@ func (w *world) Counts(context.Context) (map[string]map[delivery.Priority]int64,
 	return counts, nil
 }
 
-func (w *world) Head(_ context.Context, sender string, p delivery.Priority) (delivery.Parked, bool, error) {
+func (w *world) At(_ context.Context, sender string, seq uint64) (delivery.Parked, bool, error) {
 	for _, m := range w.queue {
-		if m.parked && m.task.Job.Sender() == sender && m.task.Job.Priority == p {
+		if m.parked && m.seq == seq && m.task.Job.Sender() == sender {
+			return delivery.Parked{Seq: m.seq, Since: start, Task: m.task}, true, nil
+		}
+	}
+	return delivery.Parked{}, false, nil
+}
+
+func (w *world) Head(_ context.Context, sender string, p delivery.Priority, behind uint64) (delivery.Parked, bool, error) {
+	for _, m := range w.queue {
+		if m.parked && m.seq > behind && m.task.Job.Sender() == sender && m.task.Job.Priority == p {
 			return delivery.Parked{Seq: m.seq, Since: start, Task: m.task}, true, nil
 		}
 	}

@@ -9,11 +9,18 @@ import (
 // queue is one pool's part of the waiting room during one pass: the heads of
 // its senders, in the order in which they are let out.
 type queue struct {
-	room  Room
-	heads map[lane]delivery.Parked
-	empty map[lane]bool // nothing parked, or the head may not go now
-	lanes []lane        // by priority, then sender
+	room    Room
+	senders []string
+	heads   map[lane]delivery.Parked
+	behind  map[lane]uint64 // the last one passed, whose customer alone must wait
+	passes  map[lane]int
+	empty   map[lane]bool // nothing parked, or the head may not go now
+	lanes   []lane        // by priority, then sender
 }
+
+// mostPassed is how many jobs of a lane are passed in one look at it: each
+// costs a question to the gate.
+const mostPassed = 64
 
 type lane struct {
 	sender   string
@@ -21,7 +28,10 @@ type lane struct {
 }
 
 func newQueue(room Room, counts map[string]map[delivery.Priority]int64, senders []string) *queue {
-	q := &queue{room: room, heads: map[lane]delivery.Parked{}, empty: map[lane]bool{}}
+	q := &queue{
+		room: room, senders: senders, heads: map[lane]delivery.Parked{}, behind: map[lane]uint64{},
+		passes: map[lane]int{}, empty: map[lane]bool{},
+	}
 	for _, priority := range delivery.Priorities() {
 		for _, sender := range senders {
 			if counts[sender][priority] > 0 {
@@ -58,7 +68,7 @@ func (q *queue) head(ctx context.Context, l lane) (delivery.Parked, error) {
 	if head, ok := q.heads[l]; ok {
 		return head, nil
 	}
-	head, ok, err := q.room.Head(ctx, l.sender, l.priority)
+	head, ok, err := q.room.Head(ctx, l.sender, l.priority, q.behind[l])
 	if err != nil {
 		return delivery.Parked{}, err
 	}
@@ -74,6 +84,17 @@ func laneOf(p delivery.Parked) lane { return lane{p.Task.Job.Sender(), p.Task.Jo
 
 // taken: the head is gone, the one behind it comes up.
 func (q *queue) taken(p delivery.Parked) { delete(q.heads, laneOf(p)) }
+
+// passed: the head may not go now for its customer's sake. The one behind it
+// may be for another.
+func (q *queue) passed(p delivery.Parked) {
+	l := laneOf(p)
+	delete(q.heads, l)
+	q.behind[l] = p.Seq
+	if q.passes[l]++; q.passes[l] > mostPassed {
+		q.empty[l] = true
+	}
+}
 
 // blocked: the head may not go now, and nobody passes it in its lane.
 func (q *queue) blocked(p delivery.Parked) { q.empty[laneOf(p)] = true }

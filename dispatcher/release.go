@@ -7,7 +7,10 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sluicehq/sluice/delivery"
 	"github.com/sluicehq/sluice/ratelimit"
@@ -18,7 +21,11 @@ import (
 type Room interface {
 	// Counts says how many jobs wait, by sender and priority.
 	Counts(ctx context.Context) (map[string]map[delivery.Priority]int64, error)
-	Head(ctx context.Context, sender string, p delivery.Priority) (delivery.Parked, bool, error)
+	// Head is the oldest job of a sender and priority that stands behind a
+	// sequence.
+	Head(ctx context.Context, sender string, p delivery.Priority, behind uint64) (delivery.Parked, bool, error)
+	// At is the job with a sequence, false if it is no longer parked.
+	At(ctx context.Context, sender string, seq uint64) (delivery.Parked, bool, error)
 	// Release moves a job back to the dispatchers. Repeated, it moves nothing
 	// more.
 	Release(ctx context.Context, p delivery.Parked) error
@@ -31,6 +38,13 @@ type Turnstile interface {
 	// PoolsOf names the pool each sender counts in; senders that nobody
 	// registered are left out.
 	PoolsOf(ctx context.Context, senders []string) (map[string]string, error)
+	// Shelve remembers under which sequence a job is parked, so that Ready finds
+	// it when its customer is counted or writes in.
+	Shelve(ctx context.Context, r ratelimit.Request, seq uint64) error
+	// Unshelve forgets a sequence under which nothing is parked any more.
+	Unshelve(ctx context.Context, sender string, seq uint64) error
+	// Ready lists up to n parked jobs of each sender that need no place.
+	Ready(ctx context.Context, senders []string, n int) (map[string][]ratelimit.ReadyJob, error)
 	// Lease makes holder the only one to hold name for ttl, or extends it.
 	Lease(ctx context.Context, name, holder string, ttl time.Duration) (bool, error)
 }
@@ -41,6 +55,7 @@ type ReleaserConfig struct {
 	Account       string        // as in [Config]
 	PoolPerSender bool          // as in [Config]
 	Tick          time.Duration // how often the room is looked at, default 200ms
+	Pools         int           // how many pools are served side by side, default 1
 	Clock         func() time.Time
 	Log           *slog.Logger
 }
@@ -56,8 +71,8 @@ type Releaser struct {
 	cfg  ReleaserConfig
 
 	// wake is when the first of the jobs that were blocked in this pass may go.
-	// It belongs to the goroutine that passes.
-	wake time.Time
+	mu   sync.Mutex
+	wake time.Time // guarded by mu
 }
 
 // NewReleaser makes a releaser from its parts.
@@ -65,6 +80,7 @@ func NewReleaser(room Room, gate Turnstile, log Log, cfg ReleaserConfig) *Releas
 	if cfg.Tick == 0 {
 		cfg.Tick = 200 * time.Millisecond
 	}
+	cfg.Pools = max(1, cfg.Pools)
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
 	}
@@ -102,6 +118,8 @@ func (r *Releaser) Run(ctx context.Context) error {
 // rest is the pause until the next look: until a blocked job's turn comes, or
 // until the tick, which sees what no verdict could foretell.
 func (r *Releaser) rest() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.wake.IsZero() {
 		return r.cfg.Tick
 	}
@@ -110,7 +128,7 @@ func (r *Releaser) rest() time.Duration {
 
 // Pass looks at the room once and lets out whatever may go now.
 func (r *Releaser) Pass(ctx context.Context) error {
-	r.wake = time.Time{}
+	r.wakeAt(time.Time{})
 	counts, err := r.room.Counts(ctx)
 	if err != nil || len(counts) == 0 {
 		return err
@@ -119,17 +137,41 @@ func (r *Releaser) Pass(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var failed []error // a pool in trouble does not hold up the others
-	for _, pool := range slices.Sorted(maps.Keys(pools)) {
-		mine, err := r.gate.Lease(ctx, "release:"+pool, r.cfg.Holder, leaseLife)
-		if err == nil && mine {
-			err = r.serve(ctx, newQueue(r.room, counts, pools[pool]))
-		}
-		if err != nil {
-			failed = append(failed, fmt.Errorf("pool %s: %w", pool, err))
+	return r.serveAll(ctx, counts, pools)
+}
+
+// serveAll serves every pool. One in trouble, or with much to let out, does not
+// hold up the others.
+func (r *Releaser) serveAll(ctx context.Context, counts map[string]map[delivery.Priority]int64, pools map[string][]string) error {
+	names := slices.Sorted(maps.Keys(pools))
+	failed := make([]error, len(names))
+	serve := func(i int) {
+		if err := r.servePool(ctx, names[i], newQueue(r.room, counts, pools[names[i]])); err != nil {
+			failed[i] = fmt.Errorf("pool %s: %w", names[i], err)
 		}
 	}
+	var side errgroup.Group
+	side.SetLimit(r.cfg.Pools)
+	for i := range names {
+		if r.cfg.Pools == 1 {
+			serve(i)
+			continue
+		}
+		side.Go(func() error {
+			serve(i)
+			return nil
+		})
+	}
+	_ = side.Wait() // none returns one
 	return errors.Join(failed...)
+}
+
+func (r *Releaser) servePool(ctx context.Context, pool string, q *queue) error {
+	mine, err := r.gate.Lease(ctx, "release:"+pool, r.cfg.Holder, leaseLife)
+	if err != nil || !mine {
+		return err
+	}
+	return r.serve(ctx, q)
 }
 
 func (r *Releaser) byPool(ctx context.Context, senders []string) (map[string][]string, error) {
@@ -156,43 +198,96 @@ func (r *Releaser) byPool(ctx context.Context, senders []string) (map[string][]s
 // that the lease cannot run out underneath.
 func (r *Releaser) serve(ctx context.Context, q *queue) error {
 	end := r.cfg.Clock().Add(leaseLife / 3)
+	if err := r.serveReady(ctx, q.senders, end); err != nil {
+		return err
+	}
 	for r.cfg.Clock().Before(end) {
 		job, ok, err := q.next(ctx)
 		if err != nil || !ok {
 			return err
 		}
-		out, err := r.letOut(ctx, job)
-		if err != nil {
+		v, err := r.letOut(ctx, job)
+		switch {
+		case err != nil:
 			return err
-		}
-		if out {
+		case !blocked(v):
 			q.taken(job)
-		} else {
+		case v.Reason == ratelimit.ReasonPairRate:
+			q.passed(job)
+		default:
 			q.blocked(job)
 		}
 	}
 	return nil
 }
 
+// readyAtOnce is how many jobs that need no place are looked at per sender and
+// pass: more than a sender's rate lets out until the next.
+const readyAtOnce = 64
+
+// serveReady lets out the jobs that need no place. They pass heads that wait
+// for one.
+func (r *Releaser) serveReady(ctx context.Context, senders []string, end time.Time) error {
+	ready, err := r.gate.Ready(ctx, senders, readyAtOnce)
+	if err != nil {
+		return err
+	}
+	for _, sender := range senders {
+		for _, entry := range ready[sender] {
+			if !r.cfg.Clock().Before(end) {
+				return nil
+			}
+			job, ok, err := r.room.At(ctx, sender, entry.Seq)
+			if err == nil && !ok {
+				err = r.gate.Unshelve(ctx, sender, entry.Seq)
+			}
+			if err != nil {
+				return err
+			}
+			if !ok {
+				continue
+			}
+			v, err := r.letOut(ctx, job)
+			if err != nil {
+				return err
+			}
+			if blocked(v) && v.Reason == ratelimit.ReasonRate {
+				break // the sender's others would wait for the same
+			}
+		}
+	}
+	return nil
+}
+
+// Shelve tells the gate where a job lies that has just been parked. A crash
+// before leaves it to its turn in the room's order.
+func (r *Releaser) Shelve(ctx context.Context, p delivery.Parked) error {
+	return r.gate.Shelve(ctx, gateRequest(p.Task, r.cfg.Account, r.cfg.PoolPerSender), p.Seq)
+}
+
+func blocked(v ratelimit.Verdict) bool {
+	return v.Outcome == ratelimit.OutcomePark || v.Outcome == ratelimit.OutcomeClosed
+}
+
 // letOut releases one job if the gate has room for it. A job that must end, by
 // cancel, expiry or opt-out, is let out too: the dispatcher ends it as it ends
 // any other.
-func (r *Releaser) letOut(ctx context.Context, p delivery.Parked) (bool, error) {
+func (r *Releaser) letOut(ctx context.Context, p delivery.Parked) (ratelimit.Verdict, error) {
 	v, err := r.gate.Reserve(ctx, gateRequest(p.Task, r.cfg.Account, r.cfg.PoolPerSender))
 	if err != nil {
-		return false, err
+		return v, err
 	}
-	if v.Outcome == ratelimit.OutcomePark || v.Outcome == ratelimit.OutcomeClosed {
+	if blocked(v) {
 		r.blockedUntil(v)
-		return false, nil
+		return v, nil
 	}
 	// The slot is reserved under the job's name. A crash here leaves the job
 	// parked; reserving again finds the same reservation.
 	e := p.Task.Job.Happened(delivery.EventReleased, p.Task.Attempt, v.Now, fmt.Sprintf("released:%d", p.Seq))
 	if _, err := r.log.Append(ctx, e); err != nil {
-		return false, err
+		return v, err
 	}
-	return true, r.room.Release(ctx, p)
+	return v, r.room.Release(ctx, p)
 }
 
 // blockedUntil remembers the earliest turn of a blocked job, on our own clock.
@@ -200,7 +295,15 @@ func (r *Releaser) blockedUntil(v ratelimit.Verdict) {
 	if v.At.IsZero() {
 		return
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if at := r.cfg.Clock().Add(v.At.Sub(v.Now)); r.wake.IsZero() || at.Before(r.wake) {
 		r.wake = at
 	}
+}
+
+func (r *Releaser) wakeAt(at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wake = at
 }

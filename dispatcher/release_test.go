@@ -71,6 +71,39 @@ func TestABlockedSenderBlocksNobodyElse(t *testing.T) {
 	require.Equal(t, 1, asked, "nobody passes the head of a lane")
 }
 
+// TestAJobThatNeedsNoPlacePassesABlockedHead: its customer has been counted, or
+// has written in.
+func TestAJobThatNeedsNoPlacePassesABlockedHead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.park("head", sender, delivery.High)
+	w.park("behind", sender, delivery.High)
+	w.park("ready", sender, delivery.Low)
+	free := map[string]bool{"ready": true}
+	w.gate.refuse = func(r ratelimit.Request) (ratelimit.Verdict, bool) {
+		return ratelimit.Verdict{Outcome: ratelimit.OutcomePark, Reason: ratelimit.ReasonPoolLimit}, !free[r.Job]
+	}
+	const gone = 4711
+	w.gate.ready = map[string][]ratelimit.ReadyJob{sender: {{Seq: gone}, {Seq: w.queue[2].seq, Priority: ratelimit.Low}}}
+	require.NoError(t, w.lets.Pass(t.Context()))
+	require.Equal(t, []string{"ready"}, w.released())
+	require.Equal(t, []uint64{gone}, w.gate.unshelved, "nothing lies there any more")
+}
+
+// TestACustomersPaceBlocksThatCustomerAlone: the one behind is for another.
+func TestACustomersPaceBlocksThatCustomerAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, id := range []string{"paced 1", "paced 2", "other"} {
+		w.park(id, sender, delivery.Normal)
+	}
+	w.gate.refuse = func(r ratelimit.Request) (ratelimit.Verdict, bool) {
+		return ratelimit.Verdict{Outcome: ratelimit.OutcomePark, Reason: ratelimit.ReasonPairRate}, r.Job != "other"
+	}
+	require.NoError(t, w.lets.Pass(t.Context()))
+	require.Equal(t, []string{"other"}, w.released())
+}
+
 func TestAClosedGateLetsNobodyOut(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -123,11 +156,11 @@ type brokenRoom struct {
 	sender string
 }
 
-func (r brokenRoom) Head(ctx context.Context, sender string, p delivery.Priority) (delivery.Parked, bool, error) {
+func (r brokenRoom) Head(ctx context.Context, sender string, p delivery.Priority, behind uint64) (delivery.Parked, bool, error) {
 	if sender == r.sender {
 		return delivery.Parked{}, false, errors.New("unreadable")
 	}
-	return r.world.Head(ctx, sender, p)
+	return r.world.Head(ctx, sender, p, behind)
 }
 
 func TestAPoolInTroubleHoldsUpNoOther(t *testing.T) {

@@ -23,6 +23,20 @@ type turnstile struct {
 
 	accountTrips int
 	shut         []string
+
+	ready     map[string][]ratelimit.ReadyJob
+	unshelved []uint64
+}
+
+func (g *turnstile) Shelve(context.Context, ratelimit.Request, uint64) error { return nil }
+
+func (g *turnstile) Unshelve(_ context.Context, _ string, seq uint64) error {
+	g.unshelved = append(g.unshelved, seq)
+	return nil
+}
+
+func (g *turnstile) Ready(context.Context, []string, int) (map[string][]ratelimit.ReadyJob, error) {
+	return g.ready, nil
 }
 
 // gated is a job as the gate knows it.

@@ -107,7 +107,7 @@ func (g gauges) room(ctx context.Context, send sendMetric) {
 			pool = g.s.cfg.defaultPool(sender)
 		}
 		for priority := range lanes {
-			head, ok, err := g.s.room.Head(ctx, sender, priority)
+			head, ok, err := g.s.room.Head(ctx, sender, priority, 0)
 			if err == nil && ok && (oldest[pool].IsZero() || head.Since.Before(oldest[pool])) {
 				oldest[pool] = head.Since
 			}

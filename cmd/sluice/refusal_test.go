@@ -14,11 +14,10 @@ import (
 func TestTheProvidersWordBeatsOurCount(t *testing.T) {
 	t.Parallel()
 	settings := quick(t).with("SLUICE_WINDOW", "40s")
-	judge := startProvider(t, settings)
-	h := startHouse(t, settings.with("SLUICE_MESSAGES_URL", judge.base))
+	h := startHouse(t, settings)
 	sender := "/v1/senders/" + alpha
 	h.api.must(http.MethodPut, sender, fields{"limit": 10}, nil)
-	judge.must(http.MethodPut, "/sandbox/senders/"+alpha, fields{"limit": 1}, nil)
+	h.provider.must(http.MethodPut, "/sandbox/senders/"+alpha, fields{"limit": 1}, nil)
 	for i, id := range []string{"first", "second"} {
 		h.api.must(http.MethodPost, "/v1/jobs", notice(id, alpha, i), nil)
 		if i == 0 {
@@ -28,7 +27,7 @@ func TestTheProvidersWordBeatsOurCount(t *testing.T) {
 	parked := h.api.await("second", "parked")
 	require.Equal(t, 2, parked.Attempt)
 
-	judge.must(http.MethodPut, "/sandbox/senders/"+alpha, fields{"limit": 10}, nil)
+	h.provider.must(http.MethodPut, "/sandbox/senders/"+alpha, fields{"limit": 10}, nil)
 	done := h.api.await("second", "delivered", "read")
 	require.Equal(t, 2, done.Attempt)
 	require.NotContains(t, done.types(), "undelivered")

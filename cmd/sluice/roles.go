@@ -45,12 +45,16 @@ func dispatcherRole(_ context.Context, s *system) (*role, error) {
 		},
 	})
 	var full atomic.Bool
+	releaser := dispatcher.NewReleaser(s.room, s.gate, s.log, dispatcher.ReleaserConfig{
+		Holder: s.holder, Account: cfg.account(), PoolPerSender: perSender, Pools: 16, Log: s.logger,
+	})
 	worker := jobstream.NewWorker(s.engines.js, s.log, d, jobstream.WorkerConfig{
 		Concurrency: cfg.Concurrency, AckWait: cfg.AckWait, DrainTimeout: cfg.DrainTimeout,
 		Ready: func(ctx context.Context) error { return poll(ctx, open) }, Full: full.Load, Log: s.logger,
-	})
-	releaser := dispatcher.NewReleaser(s.room, s.gate, s.log, dispatcher.ReleaserConfig{
-		Holder: s.holder, Account: cfg.account(), PoolPerSender: perSender, Log: s.logger,
+		Parked: releaser.Shelve,
+		Lease: func(ctx context.Context, name string) (bool, error) {
+			return s.gate.Lease(ctx, name, s.holder, time.Second)
+		},
 	})
 	r := &role{
 		name: "dispatcher", lines: map[string]string{}, ready: open,

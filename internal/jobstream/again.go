@@ -77,10 +77,11 @@ func (a *Again) one(ctx context.Context, msg jetstream.Msg, fn func(context.Cont
 	_ = msg.Ack()
 }
 
-// Park brings a job to the waiting room that is in no queue. Repeating it for
+// Park brings a job to the waiting room that is in no queue, and says where it
+// lies. Repeating it for
 // the same attempt parks nothing more within the dedupe window, and a copy
 // beyond it, which the grant catches.
-func (r *Room) Park(ctx context.Context, task delivery.Task) error {
+func (r *Room) Park(ctx context.Context, task delivery.Task) (delivery.Parked, error) {
 	task.Ref = "again-" + jobToken(task.Job.ID)
 	return park(ctx, r.js, task, delivery.Settlement{Action: delivery.Park, Attempt: task.Attempt})
 }

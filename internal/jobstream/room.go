@@ -47,18 +47,18 @@ func (r *Room) Counts(ctx context.Context) (map[string]map[delivery.Priority]int
 	return counts, nil
 }
 
-// Head is the oldest parked job of a sender and priority, false if there is
-// none. In a cluster a replica answers: it may name a job already released,
+// Head is the oldest parked job of a sender and priority behind a sequence, 0
+// for all, false if there is none. In a cluster a replica answers: it may name a job already released,
 // and releasing that again does nothing.
 //
 // A message that is no job would bar the way for good. It is let out
 // unread: the worker on the other side refuses it in the log.
-func (r *Room) Head(ctx context.Context, sender string, p delivery.Priority) (delivery.Parked, bool, error) {
+func (r *Room) Head(ctx context.Context, sender string, p delivery.Priority, behind uint64) (delivery.Parked, bool, error) {
 	stream, err := r.stream.get(ctx)
 	if err != nil {
 		return delivery.Parked{}, false, err
 	}
-	for from := uint64(1); ; {
+	for from := behind + 1; ; {
 		msg, err := stream.GetMsg(ctx, from, jetstream.WithGetMsgSubject(parkedSubject(sender, p)))
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return delivery.Parked{}, false, nil
@@ -76,6 +76,28 @@ func (r *Room) Head(ctx context.Context, sender string, p delivery.Priority) (de
 		}
 		from = msg.Sequence + 1
 	}
+}
+
+// At is the parked job of a sender with a sequence, false if there is none.
+func (r *Room) At(ctx context.Context, sender string, seq uint64) (delivery.Parked, bool, error) {
+	stream, err := r.stream.get(ctx)
+	if err != nil {
+		return delivery.Parked{}, false, err
+	}
+	msg, err := stream.GetMsg(ctx, seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return delivery.Parked{}, false, nil
+	}
+	if err != nil {
+		return delivery.Parked{}, false, fmt.Errorf("look for parked job %d of %s: %w", seq, sender, err)
+	}
+	of, _, parked := parseParked(msg.Subject)
+	task, err := decodeTask(msg.Data, msg.Header, msg.Time)
+	if !parked || of != sender || err != nil {
+		return delivery.Parked{}, false, nil
+	}
+	task.Ref = ref(StreamWait, seq)
+	return delivery.Parked{Seq: seq, Since: msg.Time, Task: task}, true, nil
 }
 
 // Release moves a parked job to the due queue of its priority, where a worker

@@ -51,7 +51,7 @@ func TestHeadIsTheOldest(t *testing.T) {
 	t.Parallel()
 	js := ready(t, jobstream.Config{})
 	room := jobstream.NewRoom(js)
-	_, ok, err := room.Head(t.Context(), sender, delivery.Low)
+	_, ok, err := room.Head(t.Context(), sender, delivery.Low, 0)
 	require.NoError(t, err)
 	require.False(t, ok)
 
@@ -60,14 +60,14 @@ func TestHeadIsTheOldest(t *testing.T) {
 		park(t, js, job(fmt.Sprint("low-", i), delivery.Low))
 	}
 	for i := range 3 {
-		head, ok, err := room.Head(t.Context(), sender, delivery.Low)
+		head, ok, err := room.Head(t.Context(), sender, delivery.Low, 0)
 		require.NoError(t, err)
 		require.True(t, ok)
 		require.Equal(t, fmt.Sprint("low-", i), head.Task.Job.ID)
 		require.Equal(t, fmt.Sprint("SLUICE_WAIT:", head.Seq), head.Task.Ref)
 		require.NoError(t, room.Release(t.Context(), head))
 	}
-	_, ok, err = room.Head(t.Context(), sender, delivery.Low)
+	_, ok, err = room.Head(t.Context(), sender, delivery.Low, 0)
 	require.NoError(t, err)
 	require.False(t, ok)
 }
@@ -81,11 +81,11 @@ func TestReleaseTwiceReleasesOnce(t *testing.T) {
 		"answer lost": &faulty{JetStream: js, loseAnswer: true},
 	} {
 		room := jobstream.NewRoom(js)
-		head, ok, err := room.Head(t.Context(), sender, delivery.Normal)
+		head, ok, err := room.Head(t.Context(), sender, delivery.Normal, 0)
 		require.NoError(t, err, name)
 		if !ok {
 			park(t, js, job("b", delivery.Normal))
-			head, _, err = room.Head(t.Context(), sender, delivery.Normal)
+			head, _, err = room.Head(t.Context(), sender, delivery.Normal, 0)
 			require.NoError(t, err, name)
 		}
 		require.NoError(t, room.Release(t.Context(), head), name)
@@ -105,7 +105,7 @@ func TestUnreadableHeadDoesNotBarTheWay(t *testing.T) {
 	publishRaw(t, js, "sluice.parked."+sender+".normal", data)
 	park(t, js, job("good", delivery.Normal))
 
-	head, ok, err := jobstream.NewRoom(js).Head(t.Context(), sender, delivery.Normal)
+	head, ok, err := jobstream.NewRoom(js).Head(t.Context(), sender, delivery.Normal, 0)
 	require.NoError(t, err)
 	require.True(t, ok)
 	require.Equal(t, "good", head.Task.Job.ID)

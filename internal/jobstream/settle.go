@@ -73,23 +73,37 @@ func (l *lane) handBack(msg jetstream.Msg, at time.Time) {
 // the gate. It is stored first: a crash in between leaves a copy of a job that
 // is still in the queue.
 func (l *lane) park(ctx context.Context, task delivery.Task, s delivery.Settlement) error {
-	return park(ctx, l.w.js, task, s)
+	parked, err := park(ctx, l.w.js, task, s)
+	if err != nil {
+		return err
+	}
+	// Best effort: the job lies in the room, and has its turn there.
+	if err := l.w.cfg.Parked(ctx, parked); err != nil {
+		l.log.DebugContext(ctx, "gate not told where a job lies", "job", task.Job.ID, "error", err)
+	}
+	return nil
 }
 
-func park(ctx context.Context, js jetstream.JetStream, task delivery.Task, s delivery.Settlement) error {
+func park(ctx context.Context, js jetstream.JetStream, task delivery.Task, s delivery.Settlement) (delivery.Parked, error) {
 	if !task.Job.ExpiresAt.IsZero() {
 		if err := expire(ctx, js, task, s); err != nil {
-			return err
+			return delivery.Parked{}, err
 		}
 	}
 	out, err := onward(task, s)
 	if err != nil {
-		return err
+		return delivery.Parked{}, err
 	}
 	out.Subject = parkedSubject(task.Job.Sender(), task.Job.Priority)
 	out.Header.Set(nats.MsgIdHdr, moveID("p", task, s))
-	_, err = publish(ctx, js, out)
-	return err
+	ack, err := publish(ctx, js, out)
+	if err != nil {
+		return delivery.Parked{}, err
+	}
+	if s.Attempt > 0 {
+		task.Attempt = s.Attempt
+	}
+	return delivery.Parked{Seq: ack.Sequence, Task: task}, nil
 }
 
 // schedule moves a job to the waiting room for a time. Its subject names the

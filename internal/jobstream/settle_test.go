@@ -92,7 +92,7 @@ func TestParkReleaseRoundTrip(t *testing.T) {
 	fresh := receive(t, tasks)
 	empties(t, js, jobstream.StreamJobs)
 	room := jobstream.NewRoom(js)
-	head, ok, err := room.Head(t.Context(), sender, delivery.Normal)
+	head, ok, err := room.Head(t.Context(), sender, delivery.Normal, 0)
 	require.NoError(t, err)
 	require.True(t, ok)
 	require.Empty(t, head.Task.Token)
@@ -129,7 +129,7 @@ func TestParkedJobComesOutWhenItExpires(t *testing.T) {
 	require.False(t, time.Now().Before(j.ExpiresAt))
 	require.Equal(t, j.ID, back.Job.ID)
 	require.Equal(t, 2, back.Attempt)
-	_, parked, err := jobstream.NewRoom(js).Head(t.Context(), sender, delivery.Normal)
+	_, parked, err := jobstream.NewRoom(js).Head(t.Context(), sender, delivery.Normal, 0)
 	require.NoError(t, err)
 	require.True(t, parked, "the job itself stays where it waits")
 }
@@ -185,7 +185,7 @@ func TestJobParksAgainWithinTheDedupeWindow(t *testing.T) {
 		require.Eventually(t, func() bool {
 			var ok bool
 			var err error
-			head, ok, err = room.Head(t.Context(), sender, delivery.Normal)
+			head, ok, err = room.Head(t.Context(), sender, delivery.Normal, 0)
 			return err == nil && ok
 		}, patience, tick)
 		require.NoError(t, room.Release(t.Context(), head))

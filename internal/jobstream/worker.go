@@ -46,6 +46,9 @@ type WorkerConfig struct {
 	// stay in their queue, which fills up and refuses publishers; what comes out
 	// of the room is handled as ever.
 	Full func() bool
+	// Parked, if set, is told of every job that was moved to the waiting room,
+	// and where it lies there.
+	Parked func(context.Context, delivery.Parked) error
 	// Lease, if set, says whether this worker is the one of all to do what only
 	// one needs to do. Two who do it do no harm.
 	Lease func(ctx context.Context, name string) (bool, error)
@@ -63,6 +66,9 @@ func (c WorkerConfig) withDefaults() WorkerConfig {
 	c.PanicRest = cmp.Or(c.PanicRest, 5*time.Second)
 	if c.Full == nil {
 		c.Full = func() bool { return false }
+	}
+	if c.Parked == nil {
+		c.Parked = func(context.Context, delivery.Parked) error { return nil }
 	}
 	if c.Lease == nil {
 		c.Lease = func(context.Context, string) (bool, error) { return true, nil }

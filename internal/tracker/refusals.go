@@ -18,7 +18,7 @@ type Payloads interface {
 
 // WaitingRoom takes jobs that are in no queue. Repeating it is harmless.
 type WaitingRoom interface {
-	Park(ctx context.Context, task delivery.Task) error
+	Park(ctx context.Context, task delivery.Task) (delivery.Parked, error)
 }
 
 // Brakes are what the gate has against going too fast.
@@ -110,9 +110,10 @@ func (r *Refusals) Take(ctx context.Context, e delivery.Event) error {
 	if err := r.brake(ctx, intent, e); err != nil {
 		r.cfg.Log.WarnContext(ctx, "the gate was not slowed down", "sender", e.Sender(), "error", err)
 	}
-	return r.room.Park(ctx, delivery.Task{
+	_, err = r.room.Park(ctx, delivery.Task{
 		Job: intent.Job, Attempt: e.Attempt, Published: intent.Published, Announced: true,
 	})
+	return err
 }
 
 // giveUp ends the job as the provider has.

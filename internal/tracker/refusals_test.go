@@ -46,7 +46,9 @@ func (r *refusing) Get(context.Context, string) (delivery.Record, bool, error) {
 	return r.record, true, nil
 }
 
-func (r *refusing) BySID(context.Context, string) (string, int, bool, error) { return "", 0, false, nil }
+func (r *refusing) BySID(context.Context, string) (string, int, bool, error) {
+	return "", 0, false, nil
+}
 
 func (r *refusing) Position(context.Context) (uint64, error) { return 0, nil }
 
@@ -57,11 +59,11 @@ func (r *refusing) LastIntent(context.Context, string, string) (delivery.Intent,
 	return *r.intent, true, nil
 }
 
-func (r *refusing) Park(_ context.Context, task delivery.Task) error {
+func (r *refusing) Park(_ context.Context, task delivery.Task) (delivery.Parked, error) {
 	if r.fail == nil {
 		r.parked = append(r.parked, task)
 	}
-	return r.fail
+	return delivery.Parked{}, r.fail
 }
 
 func (r *refusing) Append(_ context.Context, e delivery.Event) (uint64, error) {
