@@ -314,6 +314,7 @@ func TestOneReplicaAsksEveryInterval(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, 1, accounts[0].asked+accounts[1].asked, "at once, and once")
 		time.Sleep(10 * time.Minute) // of the bubble
+		synctest.Wait()
 		asked := accounts[0].asked + accounts[1].asked
 		require.True(t, asked >= 9 && asked <= 13, "asked %d times", asked)
 		require.Zero(t, accounts[0].asked*accounts[1].asked, "by one of them")
