@@ -70,16 +70,17 @@ type Observer interface {
 // Config is how a [Dispatcher] works. The zero value of a duration is its
 // default.
 type Config struct {
-	Account       string        // the provider account; also the pool of senders nobody registered
-	PoolPerSender bool          // count unregistered senders each on its own
-	StatusURL     string        // callbacks go to StatusURL + "/<job>/<attempt>"
-	SendTimeout   time.Duration // of one POST, default 15s
-	AckWait       time.Duration // of the queue, default 30s
-	UnknownGrace  time.Duration // between an attempt's end and the search for evidence, default 30s
-	MaxAttempts   int           // POSTs of one job that ended in a retryable refusal, default 8
-	MaxUnknown    int           // POSTs of one job whose outcome nobody knows, default 3; then it is held
-	Probe         time.Duration // how long a broken sender or account rests before one job tries it, default 60s
-	Storm         int           // unclear answers of a sender in a row after which it rests, default 20
+	Account       string                     // the provider account; also the pool of senders nobody registered
+	AccountOf     func(sender string) string // of a sender in another one, else empty; default: none is
+	PoolPerSender bool                       // count unregistered senders each on its own
+	StatusURL     string                     // callbacks go to StatusURL + "/<job>/<attempt>"
+	SendTimeout   time.Duration              // of one POST, default 15s
+	AckWait       time.Duration              // of the queue, default 30s
+	UnknownGrace  time.Duration              // between an attempt's end and the search for evidence, default 30s
+	MaxAttempts   int                        // POSTs of one job that ended in a retryable refusal, default 8
+	MaxUnknown    int                        // POSTs of one job whose outcome nobody knows, default 3; then it is held
+	Probe         time.Duration              // how long a broken sender or account rests before one job tries it, default 60s
+	Storm         int                        // unclear answers of a sender in a row after which it rests, default 20
 	// Templates, if set, says what keeps a job's template from going at present.
 	Templates Templates
 	// OptedOut, if set, records that the provider refused a message because the
@@ -147,13 +148,13 @@ func (d *Dispatcher) handle(ctx context.Context, task delivery.Task) Step {
 		return d.postpone(ctx, task)
 	}
 	sender := task.Job.Sender()
-	probes, free := d.health.enter(sender, d.cfg.Account)
+	probes, free := d.health.enter(sender, d.account(sender))
 	if !free {
 		// Another job tries a broken sender; this one waits for what it finds.
 		return Step{Settlement: delivery.Settlement{Action: delivery.HandBack}}
 	}
 	if probes {
-		defer d.health.leave(sender, d.cfg.Account)
+		defer d.health.leave(sender, d.account(sender))
 	}
 	unfit := d.unfit(ctx, task.Job)
 	// The grant's life is counted from before it is asked for, so that this
@@ -174,6 +175,14 @@ func (d *Dispatcher) handle(ctx context.Context, task delivery.Task) Step {
 	default:
 		return d.tell(ctx, task, unfit.refuse(task, verdict))
 	}
+}
+
+// account is the provider account that a sender's messages go through.
+func (d *Dispatcher) account(sender string) string {
+	if d.cfg.AccountOf == nil {
+		return d.cfg.Account
+	}
+	return cmp.Or(d.cfg.AccountOf(sender), d.cfg.Account)
 }
 
 // request is the job as the gate sees it.

@@ -52,7 +52,7 @@ func (d *Dispatcher) send(ctx context.Context, task delivery.Task, v ratelimit.V
 // be broken, the step tells.
 func (d *Dispatcher) judge(step *Step, task delivery.Task, o Outcome) {
 	sender := task.Job.Sender()
-	change := d.health.answered(sender, d.cfg.Account, o.Fault)
+	change := d.health.answered(sender, d.account(sender), o.Fault)
 	if o.Fault != nil && o.Fault.Kind == delivery.FaultUnknown && d.health.stormy(sender) {
 		step.Trip = d.cfg.Probe
 	}

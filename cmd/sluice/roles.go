@@ -39,7 +39,7 @@ func dispatcherRole(_ context.Context, s *system) (*role, error) {
 	d := dispatcher.New(accountGate{s.gate, s.registry, cfg.account()}, s.log, client, s.evidence(), s.metrics, dispatcher.Config{
 		Account: cfg.account(), PoolPerSender: perSender, StatusURL: strings.TrimRight(public, "/") + "/twilio/status",
 		SendTimeout: cfg.SendTimeout, AckWait: cfg.AckWait, UnknownGrace: cfg.UnknownGrace, Log: s.logger,
-		Templates: known,
+		AccountOf: whose.Account, Templates: known,
 		OptedOut: func(ctx context.Context, customer, sender string, at time.Time) error {
 			return consents{s.registry}.Record(ctx, customer, sender, true, "provider", at)
 		},

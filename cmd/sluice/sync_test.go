@@ -192,3 +192,30 @@ func TestBadAccounts(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("accounts: [{sid: "+stranger+", auth_token: x}]\n"), 0o600))
 	requireComplaint(t, run(t, quick(t), "up", "--config", file), 1, "TWILIO_ACCOUNT_SID")
 }
+
+// TestABrokenAccountLeavesTheOtherAlone: the credentials of one of two accounts
+// are refused. Its jobs wait, the other's go.
+func TestABrokenAccountLeavesTheOtherAlone(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "sluice.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("accounts: [{sid: "+stranger+", auth_token: invalid}]\n"), 0o600))
+	settings := quick(t).with("TWILIO_ACCOUNT_SID", account, "TWILIO_AUTH_TOKEN", token,
+		"SLUICE_CALLBACKS_ADDR", fixedAddr(t), "SLUICE_PUBLIC_URL", "https://hooks.example.com")
+	silent := startProvider(t, settings)
+	silent.faults(fields{"callback_lost": 1})
+	api := newSite(t, start(t, settings.with("SLUICE_MESSAGES_URL", silent.base), "up", "--config", file).ready().API)
+	api.must(http.MethodPut, "/v1/senders/"+beta, fields{"account": stranger}, nil)
+	api.must(http.MethodPut, "/v1/senders/"+alpha, fields{"account": account, "mps": 1000}, nil)
+
+	require.Equal(t, http.StatusAccepted, api.post(notice("theirs", beta, 100)).status)
+	require.Equal(t, 20003, api.await("theirs", "parked").Error.Code)
+	var ids []string
+	for i := range 20 {
+		ids = append(ids, fmt.Sprintf("ours-%02d", i))
+		require.Equal(t, http.StatusAccepted, api.post(notice(ids[i], alpha, i)).status)
+	}
+	for _, id := range ids {
+		require.NotContains(t, api.await(id, "queued").types(), "parked", "a healthy account does not wait for another's")
+	}
+	silent.requireOnce(ids)
+}
