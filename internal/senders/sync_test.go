@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,11 +59,11 @@ type account struct {
 	list   []messaging.ChannelSender
 	single map[string]messaging.ChannelSender // where it says another thing than the list
 	fail   error
-	asked  int
+	asked  atomic.Int64
 }
 
 func (a *account) List(context.Context) ([]messaging.ChannelSender, error) {
-	a.asked++
+	a.asked.Add(1)
 	return a.list, a.fail
 }
 
@@ -91,9 +93,14 @@ func offline(s messaging.ChannelSender) messaging.ChannelSender {
 }
 
 // lessor gives every lease to who asks first.
-type lessor struct{ holder string }
+type lessor struct {
+	mu     sync.Mutex
+	holder string
+}
 
 func (l *lessor) Lease(_ context.Context, _, holder string, _ time.Duration) (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.holder == "" {
 		l.holder = holder
 	}
@@ -312,12 +319,12 @@ func TestOneReplicaAsksEveryInterval(t *testing.T) {
 			go func() { _ = s.Run(ctx) }()
 		}
 		synctest.Wait()
-		require.Equal(t, 1, accounts[0].asked+accounts[1].asked, "at once, and once")
+		require.EqualValues(t, 1, accounts[0].asked.Load()+accounts[1].asked.Load(), "at once, and once")
 		time.Sleep(10 * time.Minute) // of the bubble
 		synctest.Wait()
-		asked := accounts[0].asked + accounts[1].asked
+		asked := accounts[0].asked.Load() + accounts[1].asked.Load()
 		require.True(t, asked >= 9 && asked <= 13, "asked %d times", asked)
-		require.Zero(t, accounts[0].asked*accounts[1].asked, "by one of them")
+		require.Zero(t, accounts[0].asked.Load()*accounts[1].asked.Load(), "by one of them")
 		cancel()
 		synctest.Wait()
 	})
