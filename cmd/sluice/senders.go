@@ -13,6 +13,7 @@ import (
 // senderLine is a sender as the API tells it.
 type senderLine struct {
 	Sender  string      `json:"sender"`
+	Known   bool        `json:"registered"`
 	Account string      `json:"account"`
 	Pool    string      `json:"pool"`
 	Limit   limitNumber `json:"limit"`
@@ -20,14 +21,15 @@ type senderLine struct {
 	MPS     float64     `json:"mps"`
 	OptIn   bool        `json:"require_opt_in"`
 	State   string      `json:"state"`
+	Status  string      `json:"status"`
 	Quality string      `json:"quality"`
 }
 
 func senderRows(senders ...senderLine) [][]string {
-	rows := [][]string{{"SENDER", "POOL", "LIMIT", "SET BY", "MPS", "OPT-IN", "STATE", "QUALITY"}}
+	rows := [][]string{{"SENDER", "POOL", "LIMIT", "SET BY", "MPS", "OPT-IN", "STATE", "QUALITY", "PROVIDER", "REGISTERED"}}
 	for _, s := range senders {
 		rows = append(rows, []string{s.Sender, s.Pool, string(s.Limit), s.From,
-			strconv.FormatFloat(s.MPS, 'g', -1, 64), yesOrNo(s.OptIn), s.State, s.Quality})
+			strconv.FormatFloat(s.MPS, 'g', -1, 64), yesOrNo(s.OptIn), s.State, s.Quality, s.Status, yesOrNo(s.Known)})
 	}
 	return rows
 }
