@@ -62,6 +62,9 @@ type Config struct {
 	Now func() time.Time
 	// Logger defaults to silence.
 	Logger *slog.Logger
+	// Trace, if set, is asked for the traceparent under which a job's attempt was
+	// sent, so that its callbacks join the trace; empty where there is none.
+	Trace func(ctx context.Context, job string, attempt int) string
 	// Observe, if set, counts every form: kind is status, inbound or fallback,
 	// result is stored, repeated, ignored, forbidden, malformed or failed.
 	Observe func(kind, result string)
@@ -112,6 +115,7 @@ type Handler struct {
 	now      func() time.Time
 	logger   *slog.Logger
 	observe  func(kind, result string)
+	trace    func(ctx context.Context, job string, attempt int) string
 	recent   *recent
 	routes   *http.ServeMux
 }
@@ -123,7 +127,7 @@ func New(cfg Config) *Handler {
 		verifier: cfg.Verifier, log: cfg.Log, resolver: cfg.Resolver, consents: cfg.Consents,
 		aliases:  cfg.Aliases,
 		keywords: keywords{out: cfg.OptOutWords, in: cfg.OptInWords},
-		now:      cfg.Now, logger: cfg.Logger, observe: cfg.Observe,
+		now:      cfg.Now, logger: cfg.Logger, observe: cfg.Observe, trace: cfg.Trace,
 		recent: newRecent(remembered),
 		routes: http.NewServeMux(),
 	}

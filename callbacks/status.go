@@ -11,7 +11,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/sluicehq/sluice/delivery"
+	"github.com/sluicehq/sluice/internal/tracing"
 )
 
 // sidPattern is wider than the SM and MM sids of today, and narrow enough to
@@ -164,7 +167,13 @@ func (h *Handler) told(r *http.Request, s status, job string, attempt int) reply
 	}
 	ctx, cancel := writing(r)
 	defer cancel()
+	if h.trace != nil && job != "" {
+		ctx = tracing.With(ctx, h.trace(ctx, job, attempt))
+	}
+	ctx, span := tracing.Start(ctx, "callback", job, trace.SpanKindServer)
+	span.Note("sluice.status", s.word)
 	result, err := h.store(ctx, event)
+	defer func() { span.End(err) }() // of whatever follows too
 	if refusal, ok := s.optedOut(); ok && err == nil {
 		// That the message failed is in the log. A crash from here on, or an
 		// error, leaves the opt-out to the provider's repetition.

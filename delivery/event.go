@@ -120,6 +120,8 @@ type Event struct {
 	Reason   string            `json:"reason,omitempty"`
 	Error    *Error            `json:"error,omitempty"`
 	Metadata map[string]string `json:"metadata,omitempty"`
+	// Trace is the traceparent of a sending event, where jobs are traced.
+	Trace string `json:"traceparent,omitempty"`
 }
 
 // Sender is the token of the sender the event belongs to.

@@ -21,6 +21,9 @@ type Task struct {
 	// Redriven is the attempt that a person's last redrive began with, 0 if
 	// there was none: tries are counted from there.
 	Redriven int
+	// Trace is the traceparent (W3C Trace Context) of the publish, empty where
+	// nothing is traced.
+	Trace string
 	// Panics is how often handling this job has panicked.
 	Panics int
 	// Ended, when set, is the time at which an earlier handler's attempt with
@@ -44,11 +47,15 @@ type Intent struct {
 	Counted   bool      `json:"counted"` // takes a place in the messaging limit
 	FreeForm  bool      `json:"free_form,omitempty"`
 	Published time.Time `json:"published"`
+	// Trace is the traceparent under which the message is sent, if any.
+	Trace string `json:"traceparent,omitempty"`
 }
 
 // Event is the intent without its payload: the job's sending event.
 func (i Intent) Event() Event {
-	return i.Job.Happened(EventSending, i.Attempt, i.At, "sending:"+i.Token)
+	e := i.Job.Happened(EventSending, i.Attempt, i.At, "sending:"+i.Token)
+	e.Trace = i.Trace
+	return e
 }
 
 // Action is what becomes of a queued message once it was handled.

@@ -6,8 +6,11 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/sluicehq/sluice/delivery"
 	"github.com/sluicehq/sluice/internal/messaging"
+	"github.com/sluicehq/sluice/internal/tracing"
 	"github.com/sluicehq/sluice/ratelimit"
 )
 
@@ -138,7 +141,10 @@ func New(g Gate, l Log, p Provider, e Evidence, o Observer, cfg Config) *Dispatc
 // could not be done now is handed back, and the next delivery begins anew.
 func (d *Dispatcher) Handle(ctx context.Context, task delivery.Task) delivery.Settlement {
 	begun := d.cfg.Clock()
+	ctx, span := tracing.Start(tracing.With(ctx, task.Trace), "dispatch", task.Job.ID, trace.SpanKindConsumer)
 	step := d.handle(ctx, task)
+	span.Note("sluice.settlement", step.Settlement.Action.String())
+	span.End(step.Err)
 	d.record(ctx, task, step, d.cfg.Clock().Sub(begun))
 	return step.Settlement
 }
@@ -160,7 +166,10 @@ func (d *Dispatcher) handle(ctx context.Context, task delivery.Task) Step {
 	// The grant's life is counted from before it is asked for, so that this
 	// side never thinks it longer than the gate does.
 	asked := d.cfg.Clock()
-	verdict, err := d.gate.Admit(ctx, unfit.request(d.request(task)))
+	admission, span := tracing.Start(ctx, "admit", task.Job.ID, trace.SpanKindInternal)
+	verdict, err := d.gate.Admit(admission, unfit.request(d.request(task)))
+	span.Note("sluice.outcome", string(verdict.Outcome))
+	span.End(err)
 	if err != nil {
 		return handBack("the gate did not answer", err)
 	}

@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/sluicehq/sluice/delivery"
 	"github.com/sluicehq/sluice/internal/messaging"
+	"github.com/sluicehq/sluice/internal/tracing"
 	"github.com/sluicehq/sluice/ratelimit"
 )
 
@@ -20,7 +23,7 @@ func (d *Dispatcher) send(ctx context.Context, task delivery.Task, v ratelimit.V
 	intent := delivery.Intent{
 		Job: task.Job, Attempt: task.Attempt, Token: task.Token, At: v.Now,
 		Pool: v.Pool, Counted: v.Counted, FreeForm: v.InWindow && task.Job.FreeForm(),
-		Published: task.Published,
+		Published: task.Published, Trace: tracing.Of(ctx),
 	}
 	// Once stored, the attempt counts as made. A crash from here on leaves an
 	// outcome that nobody knows, and the next delivery looks for evidence.
@@ -36,8 +39,11 @@ func (d *Dispatcher) send(ctx context.Context, task delivery.Task, v ratelimit.V
 		return handBack("this worker stood still beyond its grant; nothing was sent", nil)
 	}
 	begun := d.cfg.Clock()
-	resource, err := d.provider.Create(ctx, d.message(task, intent))
+	request, span := tracing.Start(ctx, "POST", task.Job.ID, trace.SpanKindClient)
+	resource, err := d.provider.Create(request, d.message(task, intent))
 	end := d.cfg.Clock()
+	span.Note("sluice.sid", resource.SID)
+	span.End(err)
 	// The end is told on the gate's clock: it is compared with the grant when
 	// evidence is looked for, by another worker on another machine.
 	outcome := Outcome{SID: resource.SID, Fault: fault(err), End: v.Now.Add(end.Sub(asked))}

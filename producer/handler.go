@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/delivery"
+	"github.com/sluicehq/sluice/internal/tracing"
 )
 
 const (
@@ -103,6 +104,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problemf(codeMethod, "use POST"), 0)
 		return
 	}
+	r = r.WithContext(tracing.WithRequest(r.Context(), r.Header))
 	switch formOf(r.Header) {
 	case formDocument:
 		h.serveDocument(w, r)

@@ -9,8 +9,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/sluicehq/sluice/delivery"
+	"github.com/sluicehq/sluice/internal/tracing"
 )
 
 // The vocabulary of jobs, named here so that a program which only publishes
@@ -109,16 +111,21 @@ func (p *Producer) PublishAgain(ctx context.Context, job Job) (Receipt, error) {
 	return p.publish(ctx, job, job.ID+"#"+job.Digest())
 }
 
-func (p *Producer) publish(ctx context.Context, job Job, msgID string) (Receipt, error) {
+func (p *Producer) publish(ctx context.Context, job Job, msgID string) (receipt Receipt, err error) {
+	ctx, span := tracing.Start(ctx, "publish", job.ID, trace.SpanKindProducer)
+	defer func() { span.End(err) }()
 	msg, err := p.message(job, msgID)
 	if err != nil {
 		return Receipt{ID: job.ID}, err
+	}
+	if traceparent := tracing.Of(ctx); traceparent != "" {
+		msg.Header.Set(tracing.Header, traceparent)
 	}
 	ack, err := p.deliver(ctx, msg)
 	if err != nil {
 		return Receipt{ID: job.ID}, err
 	}
-	receipt := Receipt{ID: job.ID, Duplicate: ack.Duplicate}
+	receipt = Receipt{ID: job.ID, Duplicate: ack.Duplicate}
 	if ack.Duplicate {
 		receipt.Taken, err = p.compare(ctx, ack, job)
 	}

@@ -22,14 +22,15 @@ var arrows = map[string][]string{
 	"internal/embedded":  {},
 	"internal/forecast":  {},
 	"internal/plot":      {},
+	"internal/tracing":   {},
 
 	"delivery/ledger":    {"delivery"},
 	"internal/jobstream": {"delivery"},
 	"internal/sandbox":   {"internal/messaging"},
 
-	"producer":            {"delivery"},
-	"callbacks":           {"delivery"},
-	"dispatcher":          {"delivery", "ratelimit", "internal/messaging"},
+	"producer":            {"delivery", "internal/tracing"},
+	"callbacks":           {"delivery", "internal/tracing"},
+	"dispatcher":          {"delivery", "ratelimit", "internal/messaging", "internal/tracing"},
 	"internal/senders":    {"delivery", "ratelimit", "internal/messaging"},
 	"internal/tracker":    {"delivery", "ratelimit"},
 	"internal/templates":  {},

@@ -42,6 +42,8 @@ type Config struct {
 
 	Accounts []accountEntry // beside the one above
 
+	OTLPEndpoint string
+
 	// Sandbox forces the stand-in provider although credentials are set.
 	Sandbox bool
 }
@@ -77,11 +79,11 @@ type setting struct {
 	secret bool
 }
 
-// env is the setting's environment variable. The provider's credentials keep
-// the names that their users already have.
+// env is the setting's environment variable. The provider's credentials, and
+// what OpenTelemetry has named, keep the names that their users already have.
 func (s setting) env() string {
 	name := strings.ToUpper(s.name)
-	if strings.HasPrefix(name, "TWILIO_") {
+	if strings.HasPrefix(name, "TWILIO_") || strings.HasPrefix(name, "OTEL_") {
 		return name
 	}
 	return "SLUICE_" + name
@@ -136,6 +138,7 @@ func (c *Config) settings() []setting {
 		{"senders_sync", &c.SendersSync, "between two looks at the provider's list of senders: limits, states, quality", false},
 		{"log_level", &c.LogLevel, "debug, info, warn or error", false},
 		{"log_format", &c.LogFormat, "text or json", false},
+		{"otel_exporter_otlp_endpoint", &c.OTLPEndpoint, "where traces go, OTLP over HTTP, as in http://collector:4318; empty: none are made", false},
 
 		{"twilio_account_sid", &c.AccountSID, "account, AC…", false},
 		{"twilio_auth_token", &c.AuthToken, "its auth token, which signs callbacks", true},
@@ -278,7 +281,7 @@ func (c Config) checkProvider(role string) error {
 	if (c.APIKey == "") != (c.APISecret == "") {
 		errs = append(errs, wrong("TWILIO_API_KEY, TWILIO_API_SECRET", "give both or neither"))
 	}
-	for name, value := range map[string]string{"SLUICE_PUBLIC_URL": c.PublicURL, "SLUICE_MESSAGES_URL": c.MessagesURL, "SLUICE_SENDERS_URL": c.SendersURL, "SLUICE_CONTENT_URL": c.ContentURL} {
+	for name, value := range map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": c.OTLPEndpoint, "SLUICE_PUBLIC_URL": c.PublicURL, "SLUICE_MESSAGES_URL": c.MessagesURL, "SLUICE_SENDERS_URL": c.SendersURL, "SLUICE_CONTENT_URL": c.ContentURL} {
 		if value == "" {
 			continue
 		}

@@ -79,7 +79,7 @@ func callbacksRole(_ context.Context, s *system) (*role, error) {
 	handler := callbacks.New(callbacks.Config{
 		PublicURL: public, Verifier: s.cfg.verifiers(),
 		Log: eventLog{s.log}, Resolver: s.ledger, Consents: consents{s.registry.Silent()}, Aliases: s.registry,
-		Logger: s.logger, Observe: s.metrics.Observe,
+		Logger: s.logger, Observe: s.metrics.Observe, Trace: s.sentUnder(),
 	})
 	return &role{
 		name: "callbacks", lines: map[string]string{"callbacks": urlOf(l)}, ready: func(context.Context) error { return nil },

@@ -42,10 +42,16 @@ type system struct {
 
 // newSystem starts or reaches the engines and sets the streams up.
 func newSystem(ctx context.Context, cfg Config, logger *slog.Logger) (*system, error) {
-	e, err := startEngines(ctx, cfg, logger)
+	endTraces, err := startTraces(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
+	e, err := startEngines(ctx, cfg, logger)
+	if err != nil {
+		endTraces()
+		return nil, err
+	}
+	e.onClose(endTraces)
 	if err := jobstream.Setup(ctx, e.js, cfg.queue()); err != nil {
 		e.close()
 		return nil, fmt.Errorf("streams could not be set up: %w", err)

@@ -36,10 +36,11 @@ type line struct {
 	From     *string            `json:"from,omitempty"`   // nil: the record's
 	To       *string            `json:"to,omitempty"`
 	Metadata *map[string]string `json:"metadata,omitempty"`
+	Trace    string             `json:"trace,omitempty"`
 }
 
 func newLine(r delivery.Record, e delivery.Event) line {
-	l := line{ID: e.ID, Type: e.Type, At: e.At, Attempt: e.Attempt, SID: e.SID, Reason: e.Reason, Error: e.Error}
+	l := line{ID: e.ID, Type: e.Type, At: e.At, Attempt: e.Attempt, SID: e.SID, Reason: e.Reason, Error: e.Error, Trace: e.Trace}
 	if e.Status != e.Type.Status() {
 		l.Status = &e.Status
 	}
@@ -62,7 +63,7 @@ func newLine(r delivery.Record, e delivery.Event) line {
 func (l line) event(r delivery.Record) delivery.Event {
 	e := delivery.Event{
 		ID: l.ID, Type: l.Type, At: l.At, Job: r.ID, Attempt: l.Attempt, SID: l.SID, Reason: l.Reason, Error: l.Error,
-		Status: l.Type.Status(), From: r.From, To: r.To, Metadata: r.Metadata,
+		Status: l.Type.Status(), From: r.From, To: r.To, Metadata: r.Metadata, Trace: l.Trace,
 	}
 	if l.Status != nil {
 		e.Status = *l.Status

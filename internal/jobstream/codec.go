@@ -21,6 +21,7 @@ const (
 	headerEnded     = "Sluice-Ended"
 	headerPublished = "Sluice-Published"
 	headerPanics    = "Sluice-Panics"
+	headerTrace     = "traceparent" // W3C Trace Context, as publishers set it
 	headerRedriven  = "Sluice-Redriven"
 )
 
@@ -43,6 +44,9 @@ func encodeTask(t delivery.Task) (*nats.Msg, error) {
 	msg.Header.Set(headerPublished, formatTime(t.Published))
 	if !t.Ended.IsZero() {
 		msg.Header.Set(headerEnded, formatTime(t.Ended))
+	}
+	if t.Trace != "" {
+		msg.Header.Set(headerTrace, t.Trace)
 	}
 	if t.Panics > 0 {
 		msg.Header.Set(headerPanics, strconv.Itoa(t.Panics))
@@ -69,6 +73,7 @@ func decodeTask(data []byte, header nats.Header, stored time.Time) (delivery.Tas
 		Attempt:   max(1, number(header.Get(headerAttempt))),
 		Ended:     parseTime(header.Get(headerEnded)),
 		Panics:    number(header.Get(headerPanics)),
+		Trace:     header.Get(headerTrace),
 		Redriven:  number(header.Get(headerRedriven)),
 		Published: parseTime(header.Get(headerPublished)),
 		Announced: announced(header),
@@ -101,6 +106,7 @@ func publishedTask(msg jetstream.Msg, meta *jetstream.MsgMetadata) (delivery.Tas
 	}.Job()
 	return delivery.Task{
 		Job: job, Attempt: 1, Published: meta.Timestamp, Announced: announced(msg.Headers()),
+		Trace: msg.Headers().Get(headerTrace),
 	}, err
 }
 
