@@ -12,7 +12,7 @@ type queue struct {
 	room    Room
 	senders []string
 	heads   map[lane]delivery.Parked
-	behind  map[lane]uint64 // the last one passed, whose customer alone must wait
+	behind  map[lane]uint64 // the last one that was looked at
 	passes  map[lane]int
 	empty   map[lane]bool // nothing parked, or the head may not go now
 	lanes   []lane        // by priority, then sender
@@ -82,8 +82,12 @@ func (q *queue) head(ctx context.Context, l lane) (delivery.Parked, error) {
 
 func laneOf(p delivery.Parked) lane { return lane{p.Task.Job.Sender(), p.Task.Job.Priority} }
 
-// taken: the head is gone, the one behind it comes up.
-func (q *queue) taken(p delivery.Parked) { delete(q.heads, laneOf(p)) }
+// taken: the head goes, if it has not gone yet, and the one behind it comes up.
+func (q *queue) taken(p delivery.Parked) {
+	l := laneOf(p)
+	delete(q.heads, l)
+	q.behind[l] = p.Seq
+}
 
 // passed: the head may not go now for its customer's sake. The one behind it
 // may be for another.

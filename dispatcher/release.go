@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/sluicehq/sluice/delivery"
 	"github.com/sluicehq/sluice/ratelimit"
 )
@@ -56,6 +54,7 @@ type ReleaserConfig struct {
 	PoolPerSender bool          // as in [Config]
 	Tick          time.Duration // how often the room is looked at, default 200ms
 	Pools         int           // how many pools are served side by side, default 1
+	Moves         int           // how many jobs of a pool are moved side by side, default 1
 	Clock         func() time.Time
 	Log           *slog.Logger
 }
@@ -80,7 +79,7 @@ func NewReleaser(room Room, gate Turnstile, log Log, cfg ReleaserConfig) *Releas
 	if cfg.Tick == 0 {
 		cfg.Tick = 200 * time.Millisecond
 	}
-	cfg.Pools = max(1, cfg.Pools)
+	cfg.Pools, cfg.Moves = max(1, cfg.Pools), max(1, cfg.Moves)
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
 	}
@@ -150,19 +149,14 @@ func (r *Releaser) serveAll(ctx context.Context, counts map[string]map[delivery.
 			failed[i] = fmt.Errorf("pool %s: %w", names[i], err)
 		}
 	}
-	var side errgroup.Group
-	side.SetLimit(r.cfg.Pools)
+	side := newTeam(r.cfg.Pools)
 	for i := range names {
-		if r.cfg.Pools == 1 {
-			serve(i)
-			continue
-		}
-		side.Go(func() error {
+		side.do(func() error {
 			serve(i)
 			return nil
 		})
 	}
-	_ = side.Wait() // none returns one
+	_ = side.wait() // none returns one
 	return errors.Join(failed...)
 }
 
@@ -196,17 +190,26 @@ func (r *Releaser) byPool(ctx context.Context, senders []string) (map[string][]s
 
 // serve lets out jobs of one pool for at most a third of the lease's life, so
 // that the lease cannot run out underneath.
+//
+// Jobs are reserved one after the other, in their order, and moved side by
+// side: a move is several writes, and which of two comes first matters no more.
 func (r *Releaser) serve(ctx context.Context, q *queue) error {
 	end := r.cfg.Clock().Add(leaseLife / 3)
-	if err := r.serveReady(ctx, q.senders, end); err != nil {
-		return err
+	moves := newTeam(r.cfg.Moves)
+	err := r.serveReady(ctx, q.senders, end, moves)
+	if err == nil {
+		err = r.serveHeads(ctx, q, end, moves)
 	}
+	return errors.Join(err, moves.wait())
+}
+
+func (r *Releaser) serveHeads(ctx context.Context, q *queue, end time.Time, moves *team) error {
 	for r.cfg.Clock().Before(end) {
 		job, ok, err := q.next(ctx)
 		if err != nil || !ok {
 			return err
 		}
-		v, err := r.letOut(ctx, job)
+		v, err := r.letOut(ctx, job, moves)
 		switch {
 		case err != nil:
 			return err
@@ -227,7 +230,7 @@ const readyAtOnce = 64
 
 // serveReady lets out the jobs that need no place. They pass heads that wait
 // for one.
-func (r *Releaser) serveReady(ctx context.Context, senders []string, end time.Time) error {
+func (r *Releaser) serveReady(ctx context.Context, senders []string, end time.Time, moves *team) error {
 	ready, err := r.gate.Ready(ctx, senders, readyAtOnce)
 	if err != nil {
 		return err
@@ -247,7 +250,7 @@ func (r *Releaser) serveReady(ctx context.Context, senders []string, end time.Ti
 			if !ok {
 				continue
 			}
-			v, err := r.letOut(ctx, job)
+			v, err := r.letOut(ctx, job, moves)
 			if err != nil {
 				return err
 			}
@@ -272,7 +275,7 @@ func blocked(v ratelimit.Verdict) bool {
 // letOut releases one job if the gate has room for it. A job that must end, by
 // cancel, expiry or opt-out, is let out too: the dispatcher ends it as it ends
 // any other.
-func (r *Releaser) letOut(ctx context.Context, p delivery.Parked) (ratelimit.Verdict, error) {
+func (r *Releaser) letOut(ctx context.Context, p delivery.Parked, moves *team) (ratelimit.Verdict, error) {
 	v, err := r.gate.Reserve(ctx, gateRequest(p.Task, r.cfg.Account, r.cfg.PoolPerSender))
 	if err != nil {
 		return v, err
@@ -284,10 +287,12 @@ func (r *Releaser) letOut(ctx context.Context, p delivery.Parked) (ratelimit.Ver
 	// The slot is reserved under the job's name. A crash here leaves the job
 	// parked; reserving again finds the same reservation.
 	e := p.Task.Job.Happened(delivery.EventReleased, p.Task.Attempt, v.Now, fmt.Sprintf("released:%d", p.Seq))
-	if _, err := r.log.Append(ctx, e); err != nil {
-		return v, err
-	}
-	return v, r.room.Release(ctx, p)
+	return v, moves.do(func() error {
+		if _, err := r.log.Append(ctx, e); err != nil {
+			return err
+		}
+		return r.room.Release(ctx, p)
+	})
 }
 
 // blockedUntil remembers the earliest turn of a blocked job, on our own clock.

@@ -52,8 +52,8 @@ func newParkedBench(b *testing.B, n, senders int) *parkedBench {
 	redisAddr := fixedAddr(b)
 	startRedis(b, redisAddr)
 	settings := quick(b).with("SLUICE_NATS_URL", startNATS(b), "SLUICE_REDIS_URL", "redis://"+redisAddr, "SLUICE_WINDOW", "24h",
-		"SLUICE_DEFAULT_LIMIT", "1000000", "SLUICE_DEFAULT_MPS", "2000", "SLUICE_POOL_BY", "sender", "SLUICE_API_ADDR", fixedAddr(b),
-		"SLUICE_SEND_TIMEOUT", "5s", "SLUICE_ACK_WAIT", "10s")
+		"SLUICE_DEFAULT_LIMIT", "1000000", "SLUICE_DEFAULT_MPS", "1000", "SLUICE_POOL_BY", "sender", "SLUICE_API_ADDR", fixedAddr(b),
+		"SLUICE_SEND_TIMEOUT", "5s", "SLUICE_ACK_WAIT", "10s", "SLUICE_DRAIN_TIMEOUT", "5s")
 	delete(settings, "SLUICE_DATA")
 	p := &parkedBench{b: b, n: n, up: launch(b, settings, "up")}
 	p.api, p.nats = newSite(b, p.up.ready().API), connect(b, settings["SLUICE_NATS_URL"])

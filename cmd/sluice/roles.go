@@ -46,7 +46,7 @@ func dispatcherRole(_ context.Context, s *system) (*role, error) {
 	})
 	var full atomic.Bool
 	releaser := dispatcher.NewReleaser(s.room, s.gate, s.log, dispatcher.ReleaserConfig{
-		Holder: s.holder, Account: cfg.account(), PoolPerSender: perSender, Pools: 16, Log: s.logger,
+		Holder: s.holder, Account: cfg.account(), PoolPerSender: perSender, Pools: 16, Moves: 8, Log: s.logger,
 	})
 	worker := jobstream.NewWorker(s.engines.js, s.log, d, jobstream.WorkerConfig{
 		Concurrency: cfg.Concurrency, AckWait: cfg.AckWait, DrainTimeout: cfg.DrainTimeout,
