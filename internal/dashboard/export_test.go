@@ -20,3 +20,15 @@ func (a *API) Routes() map[[2]string]Scope {
 	}
 	return routes
 }
+
+// PageRoutes lists the routes of people, in the same way.
+func (a *API) PageRoutes() map[[2]string]Scope {
+	routes := map[[2]string]Scope{}
+	for _, r := range a.pages() {
+		routes[[2]string{r.method, r.path}] = r.scope
+	}
+	return routes
+}
+
+// Config is what the API serves from.
+func (a *API) Config() Config { return a.cfg }
