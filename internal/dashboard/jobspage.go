@@ -26,7 +26,10 @@ var ages = map[string]time.Duration{"15m": 15 * time.Minute, "1h": time.Hour, "2
 func (a *API) jobsPage(r *http.Request) (page, error) {
 	ctx, cancel := within(r)
 	defer cancel()
-	form := r.URL.Query()
+	form, err := parseValues(r.URL.RawQuery)
+	if err != nil {
+		return page{}, err
+	}
 	v := jobsView{
 		Find: strings.TrimSpace(form.Get("find")), Status: form.Get("status"),
 		From: strings.TrimSpace(form.Get("from")), Age: form.Get("age"), Statuses: delivery.Statuses(),

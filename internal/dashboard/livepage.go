@@ -28,7 +28,10 @@ var liveTypes = []delivery.EventType{
 }
 
 func (a *API) livePage(r *http.Request) (page, error) {
-	form := r.URL.Query()
+	form, err := parseValues(r.URL.RawQuery)
+	if err != nil {
+		return page{}, err
+	}
 	v := liveView{Types: liveTypes, Type: form.Get("type"), From: form.Get("from"), Served: a.hub != nil}
 	stream := url.Values{}
 	for name, value := range map[string]string{"type": v.Type, "from": v.From} {

@@ -349,4 +349,8 @@ func TestWhatIsNotThereIsSaid(t *testing.T) {
 		require.Equal(t, status, v.get(path).status, path)
 	}
 	require.Contains(t, v.get("/jobs?find=nothing").text, "No job matches")
+	full := withJobs(t).visitor()
+	for _, plus := range []string{"+", "%2B", "whatsapp:+", "whatsapp%3A%2B"} {
+		require.Contains(t, full.get("/jobs?find="+plus+strings.TrimPrefix(customer, "whatsapp:+")).text, "order-1", plus)
+	}
 }
