@@ -92,15 +92,15 @@ func (s *Sandbox) fire(it item) (webhook, bool) {
 	}
 	of := leaving{it.msg.sid, it.nth}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	now := s.tick()
 	s.note(record{Fired: &firedRecord{of, now}})
 	it.msg.advance(it.step, now)
 	s.changed++
-	s.mu.Unlock()
 	if it.silent {
 		return webhook{}, false
 	}
-	hook := statusHook(it.msg, it.step)
+	hook := statusHook(it.msg, it.step) // under the lock: its customer may open the chat at any time
 	hook.of = of
 	return hook, true
 }
