@@ -2,6 +2,8 @@ package main_test
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
@@ -55,7 +57,37 @@ func staged(t *testing.T) house {
 	}
 	h.api.await("order-27", "parked")
 	h.api.await("receipt-60", "delivered", "read")
+	if pace > 0 {
+		h.remember()
+	}
 	return h
+}
+
+// remember puts a day of a third sender into the log, as it would stand there.
+func (h house) remember() {
+	const gamma, day = "15550100003", 24 * time.Hour
+	now, n := time.Now(), 0
+	for ago := day; ago > 0; ago -= 3 * time.Minute {
+		busy := 3 + 2*math.Sin(2*math.Pi*float64(day-ago)/float64(day))
+		for range int(busy * (0.6 + 0.8*rand.Float64())) {
+			n++
+			e := fields{
+				"id": fmt.Sprintf("past-%d", n), "job": fmt.Sprintf("news-%d", n), "attempt": 1, "type": "delivered",
+				"at": now.Add(-ago), "from": whatsapp(gamma), "to": customer(1000 + n),
+			}
+			switch {
+			case n%3 == 0:
+				e["type"] = "read"
+			case n%41 == 0:
+				e["type"], e["error"] = "undelivered", fields{"code": 63049, "message": "not delivered"}
+			case n%53 == 0:
+				e["type"], e["error"] = "failed", fields{"code": 63024, "message": "not a WhatsApp user"}
+			}
+			e["status"] = e["type"]
+			h.nats.publish(fmt.Sprintf("sluice.events.%s.%s", gamma, e["type"]), e.json(), "")
+		}
+	}
+	h.api.await(fmt.Sprintf("news-%d", n), "delivered", "read", "failed", "undelivered")
 }
 
 // idle lets time pass where a picture is to show that it did.
@@ -90,7 +122,6 @@ func TestPagesInABrowser(t *testing.T) {
 	b.mu.Lock()
 	b.errors = nil // the browser reports the 401 itself
 	b.mu.Unlock()
-	b.shoot("sign-in")
 	b.fill("[name=key]", operatorKey)
 	b.fill("[name=name]", "Ada")
 	b.submit("form.signin button")
@@ -98,6 +129,7 @@ func TestPagesInABrowser(t *testing.T) {
 	b.awaitText("#found", "order-27") // where the person was going
 
 	t.Run("overview", func(t *testing.T) {
+		b.under(t)
 		b.open("/?span=15m")
 		b.awaitText("#now", "Waiting")
 		b.await(`document.querySelectorAll("#throughput svg .delivered, #throughput svg .read").length > 0`)
@@ -105,13 +137,14 @@ func TestPagesInABrowser(t *testing.T) {
 		b.awaitText("#pools", "shop")
 		b.awaitText("#errors", "63016")
 		b.awaitText("#pulse", "live")
-		b.shoot("overview")
+		b.shootAt("/?span=24h", "overview")
 
 		b.await(`document.querySelector("#now .figure").innerText === "7"`)
 		h.api.post(notice("order-28", alpha, 28))
 		b.await(`document.querySelector("#now .figure").innerText === "8"`) // by itself
 	})
 	t.Run("senders", func(t *testing.T) {
+		b.under(t)
 		b.open("/senders")
 		b.awaitText("#pshop .use", "20 of 20 used")
 		b.await(`document.querySelectorAll("#pshop .strip svg .back").length > 0`)
@@ -134,6 +167,7 @@ func TestPagesInABrowser(t *testing.T) {
 		b.awaitText("#s"+beta, "2,000")
 	})
 	t.Run("pause everything", func(t *testing.T) {
+		b.under(t)
 		b.await(`document.querySelector("#pause-all").open = true`)
 		b.fill("#pause-all [name=reason]", "an incident")
 		b.submit("#pause-all button")
@@ -143,6 +177,7 @@ func TestPagesInABrowser(t *testing.T) {
 		b.await(`!document.querySelector(".banner")`)
 	})
 	t.Run("jobs", func(t *testing.T) {
+		b.under(t)
 		for _, find := range []string{"order-1", strings.TrimPrefix(customer(1), "whatsapp:"), h.api.job("order-1").SID} {
 			b.open("/jobs?find=" + url.QueryEscape(find))
 			b.awaitText("#found", "order-1")
@@ -150,16 +185,15 @@ func TestPagesInABrowser(t *testing.T) {
 		}
 		b.open("/jobs")
 		b.await(`document.querySelectorAll("#found tbody tr").length === 50`)
-		b.shoot("jobs")
 		b.submit(".more a")
 		b.awaitText("#found", "order-1")
 		b.open("/jobs?status=failed&from=" + beta)
 		b.await(`document.querySelectorAll("#found tbody tr").length === 3`)
 	})
 	t.Run("one job", func(t *testing.T) {
+		b.under(t)
 		b.open("/jobs/order-1")
 		b.awaitText(".timeline", "delivered")
-		b.shoot("job")
 		b.open("/jobs/chat-1")
 		b.awaitText(".why-box", "63016")
 		b.open("/jobs/order-21")
@@ -169,10 +203,10 @@ func TestPagesInABrowser(t *testing.T) {
 		require.Regexp(t, `^canceled by hand: Ada, key [0-9a-f]{8}$`, canceled.Reason)
 	})
 	t.Run("in doubt", func(t *testing.T) {
+		b.under(t)
 		b.open("/trouble?code=63016")
 		b.awaitText("#dead", "chat-3")
 		b.awaitText("#dead .chosen", "63016")
-		b.shoot("trouble")
 
 		write := func(n int) { // opens the window that the job lacked
 			h.provider.must(http.MethodPost, "/sandbox/inbound", fields{"from": customer(200 + n), "to": whatsapp(beta), "body": "Hi"}, nil)
@@ -180,7 +214,7 @@ func TestPagesInABrowser(t *testing.T) {
 		events := h.nats.events()
 		write(1)
 		events.await("inbound", 1)
-		b.submit("#dead form[action='/jobs/redrive'] button")
+		b.submit("#dead .chosen form[action='/jobs/redrive'] button")
 		b.awaitText(".notice", "3 taken up again")
 		require.Equal(t, 2, h.api.await("chat-1", "delivered", "read").Attempt)
 
@@ -193,17 +227,23 @@ func TestPagesInABrowser(t *testing.T) {
 		redriven := h.api.await("chat-2", "delivered", "read")
 		require.Equal(t, 3, redriven.Attempt)
 		b.awaitText("#job", "Attempt 3") // by itself, with what came before
-		b.shoot("redriven")
+		b.await(`/delivered|read/.test(document.querySelector("#job .status").innerText)`)
+		b.shoot("job")
 	})
 	t.Run("live", func(t *testing.T) {
+		b.under(t)
 		b.open("/live")
 		b.awaitText("#pulse", "live")
 		h.api.post(notice("watched", beta, 300))
 		b.awaitText("#feed", "watched")
 		b.await(`[...document.querySelectorAll("#feed tr")].some(r => /delivered/.test(r.innerText) && /watched/.test(r.innerText))`)
-		b.shoot("live")
+		h.api.post(notice("waits", alpha, 301))
+		b.awaitText("#feed", "the sender's limit is used up")
 	})
-	t.Run("phone", func(t *testing.T) { thePhone(t, h, b) })
+	t.Run("phone", func(t *testing.T) {
+		b.under(t)
+		thePhone(t, h, b)
+	})
 	b.requireQuiet()
 }
 

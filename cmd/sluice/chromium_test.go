@@ -76,6 +76,13 @@ func startBrowser(t testing.TB, base string) *browser {
 	return b
 }
 
+// under lets the browser fail a subtest until that ends.
+func (b *browser) under(t *testing.T) {
+	parent := b.t
+	b.t = t
+	t.Cleanup(func() { b.t = parent })
+}
+
 // hear notes what a developer would see in red or yellow.
 func (b *browser) hear(m chromedp.ConsoleMessage) {
 	switch m.Type {
@@ -158,6 +165,20 @@ func (b *browser) fill(selector, text string) {
 	b.do(chromedp.SetValue(chromedp.CSS(selector), text))
 }
 
+// shootAt keeps a picture of another page, and comes back.
+func (b *browser) shootAt(path, name string) {
+	b.t.Helper()
+	if os.Getenv("SLUICE_SCREENSHOTS") == "" {
+		return
+	}
+	back, err := eval[string](b, "location.href")
+	require.NoError(b.t, err)
+	b.open(path)
+	b.awaitText("#pulse", "live")
+	b.shoot(name)
+	b.open(back)
+}
+
 func quote(text string) string {
 	data, _ := json.Marshal(text) // strings are always marshalled
 	return string(data)
@@ -176,7 +197,7 @@ func (b *browser) shoot(name string) {
 			value = "light"
 		}
 		b.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-			features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: value}}
+			features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: value}, {Name: "prefers-reduced-motion", Value: "reduce"}}
 			_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features})
 			return err
 		}), chromedp.EmulateViewport(width, 844))

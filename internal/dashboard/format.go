@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"strings"
@@ -8,27 +9,30 @@ import (
 
 	"github.com/sluicehq/sluice/delivery"
 	"github.com/sluicehq/sluice/internal/senders"
+	"github.com/sluicehq/sluice/ratelimit"
 )
 
 // functions are what the templates write with.
 var functions = template.FuncMap{
-	"asset":  assetPath,
-	"count":  grouped,
-	"limit":  limitWords,
-	"pct":    func(x float64) string { return fmt.Sprintf("%.1f", x) },
-	"whole":  func(x float64) string { return fmt.Sprintf("%.0f", x) },
-	"tone":   tone,
-	"spell":  spell,
-	"sender": func(address string) string { return strings.TrimPrefix(address, "whatsapp:") },
-	"plus":   plusToken,
-	"join":   strings.Join,
-	"dict":   dict,
-	"rfc":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"stamp":  func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05") },
-	"clock":  func(t time.Time) string { return t.UTC().Format("15:04:05.000") },
-	"until":  func(t, now time.Time) string { return spell(t.Sub(now)) },
-	"ahead":  func(t, now time.Time) string { return inTime(t.Sub(now)) },
-	"since":  func(t, now time.Time) string { return spell(now.Sub(t)) },
+	"asset":   assetPath,
+	"count":   grouped,
+	"limit":   limitWords,
+	"pct":     func(x float64) string { return fmt.Sprintf("%.1f", x) },
+	"whole":   func(x float64) string { return fmt.Sprintf("%.0f", x) },
+	"tone":    tone,
+	"spell":   spell,
+	"sender":  func(address string) string { return strings.TrimPrefix(address, "whatsapp:") },
+	"plus":    plusToken,
+	"join":    strings.Join,
+	"dict":    dict,
+	"why":     why,
+	"reasons": func() (string, error) { text, err := json.Marshal(reasons); return string(text), err },
+	"rfc":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"stamp":   func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05") },
+	"clock":   func(t time.Time) string { return t.UTC().Format("15:04:05.000") },
+	"until":   func(t, now time.Time) string { return spell(t.Sub(now)) },
+	"ahead":   func(t, now time.Time) string { return inTime(t.Sub(now)) },
+	"since":   func(t, now time.Time) string { return spell(now.Sub(t)) },
 }
 
 // dict hands several values to a template, by name.
@@ -96,6 +100,24 @@ func spell(d time.Duration) string {
 		return text
 	}
 	return ""
+}
+
+// reasons are the words for the reasons that machines give.
+var reasons = map[string]string{
+	ratelimit.ReasonSenderLimit: "the sender's limit is used up", ratelimit.ReasonPoolLimit: "the pool's limit is used up",
+	ratelimit.ReasonRate: "the sender's rate is used up", ratelimit.ReasonPaused: "everything is paused",
+	ratelimit.ReasonSenderPaused: "the sender is paused", ratelimit.ReasonPoolPaused: "the pool is paused",
+	ratelimit.ReasonPoolClosed: "the pool's window is being put together", ratelimit.ReasonWaiting: "others wait before it",
+	ratelimit.ReasonOptedOut: "the customer opted out", ratelimit.ReasonOptIn: "the customer has not opted in",
+	"no_window": "no service window is open",
+}
+
+// why is a reason in words, as it is where there are none for it.
+func why(reason string) string {
+	if words, ok := reasons[reason]; ok {
+		return words
+	}
+	return reason
 }
 
 // tone is how good or bad a status, or an event's type, is to the eye.

@@ -50,7 +50,7 @@ func (b Bars) Top() int64 {
 		most = max(most, b.sum(i))
 	}
 	for scale := int64(1); ; scale *= 10 {
-		for _, step := range []int64{2, 4, 6, 10} {
+		for _, step := range []int64{2, 4, 6, 8, 10, 12, 16} {
 			if top := step * scale; top >= most {
 				return top
 			}

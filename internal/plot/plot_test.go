@@ -35,9 +35,9 @@ func TestBarsAreDrawnToScale(t *testing.T) {
 	}
 	svg := b.SVG(`jobs & "more"`)
 	require.Equal(t, map[string]int{"hit": 2, "good": 1, "bad": 1}, rects(t, svg))
-	require.EqualValues(t, 20, b.Top())
-	require.Contains(t, svg, `<rect class="good" x="1" y="50.00" width="8" height="50.00"/>`)
-	require.Contains(t, svg, `<rect class="bad" x="1" y="25.00" width="8" height="25.00"/>`)
+	require.EqualValues(t, 16, b.Top())
+	require.Contains(t, svg, `<rect class="good" x="1" y="37.50" width="8" height="62.50"/>`)
+	require.Contains(t, svg, `<rect class="bad" x="1" y="6.25" width="8" height="31.25"/>`)
 	require.Contains(t, svg, "<title>12:00: read 10, failed 5</title>")
 	require.Contains(t, svg, "<title>12:05: none</title>")
 	require.Contains(t, svg, `aria-label="jobs &amp; &#34;more&#34;"`)

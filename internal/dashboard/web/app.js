@@ -81,6 +81,7 @@ function element(tag, name, text, href) {
   return e;
 }
 
+const words = JSON.parse(feed?.dataset.why ?? "{}"); // for reasons, as on the other pages
 const tones = {
   delivered: "good", read: "good", failed: "bad", undelivered: "bad", expired: "bad", rejected: "bad",
   unknown: "doubt", held: "doubt", sending: "going", queued: "going", sent: "going",
@@ -97,7 +98,7 @@ function rowOf(event) {
   cell(row, "", event.job && element("a", "id", event.job, "/jobs/" + encodeURIComponent(event.job)));
   cell(row, "mono", customer && mask(customer));
   cell(row, "mono", sender && sender.replace(/^whatsapp:/, ""));
-  cell(row, "why", event.error?.code && element("span", "code", event.error.code + " "), event.reason);
+  cell(row, "why", event.error?.code && element("span", "code", event.error.code + " "), words[event.reason] ?? event.reason);
   return row;
 }
 
