@@ -1,11 +1,5 @@
 package ratelimit
 
-import (
-	"fmt"
-	"sort"
-	"strings"
-)
-
 // Every key of the gate. They share one hash tag and so one slot of a Redis
 // Cluster: that is what makes windows, grants, pools and flags atomic together.
 // Owner says which scripts write the key.
@@ -33,7 +27,7 @@ const (
 	// prefixSender + sender: hash, policy (pool, limit, mps, paused, reason,
 	// optin, version), trip (until, fault), the pool whose member it is
 	// (member), the µs at which its rate is free again (rate) and how many of
-	// its waiting jobs need a place, by priority (need0 to need2).
+	// its waiting jobs need a place, by priority (need0 to need2, and need for all).
 	// Owner: sender, trip, admit, cancel, apply, waiting. Life: for ever.
 	prefixSender = "{sluice}:sender:"
 
@@ -116,29 +110,21 @@ func leaseKey(name string) string          { return prefixLease + name }
 // waitingFields are the fields of a waiting hash: priorities 0-2, version.
 var waitingFields = []string{"0", "1", "2", "version"}
 
-// luaKeys declares the names that scripts must build for themselves, because
-// they depend on what Redis holds (the pool of a sender, the sender of a job).
-func luaKeys() string {
-	names := map[string]string{
-		"gate":          keyGate,
-		"pools":         keyPools,
-		"job":           prefixJob,
-		"sender":        prefixSender,
-		"pool":          prefixPool,
-		"members":       prefixMembers,
-		"sender_window": prefixSenderWindow,
-		"pool_window":   prefixPoolWindow,
-		"moves":         prefixMoves,
-		"pair":          prefixPair,
-		"ready":         prefixReady,
-		"waiting":       prefixWaiting,
-		"customer":      prefixCustomer,
-		"inbound":       prefixInbound,
-	}
-	lines := make([]string, 0, len(names))
-	for name, key := range names {
-		lines = append(lines, fmt.Sprintf("local %s_key = %q\n", name, key))
-	}
-	sort.Strings(lines)
-	return strings.Join(lines, "")
+// luaKeys are the names by which scripts build keys for themselves, because they
+// depend on what Redis holds (the pool of a sender, the sender of a job).
+var luaKeys = map[string]string{
+	"GATE_KEY":          keyGate,
+	"POOLS_KEY":         keyPools,
+	"JOB_KEY":           prefixJob,
+	"SENDER_KEY":        prefixSender,
+	"POOL_KEY":          prefixPool,
+	"MEMBERS_KEY":       prefixMembers,
+	"SENDER_WINDOW_KEY": prefixSenderWindow,
+	"POOL_WINDOW_KEY":   prefixPoolWindow,
+	"MOVES_KEY":         prefixMoves,
+	"PAIR_KEY":          prefixPair,
+	"READY_KEY":         prefixReady,
+	"WAITING_KEY":       prefixWaiting,
+	"CUSTOMER_KEY":      prefixCustomer,
+	"INBOUND_KEY":       prefixInbound,
 }

@@ -2,8 +2,10 @@ package ratelimit
 
 import (
 	"embed"
-	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -19,39 +21,40 @@ type script struct {
 }
 
 // scripts are the questions, one each. Names of keys and the rules of the gate
-// stand in their text and not among their arguments: they never change while the
-// gate lives, and an admission is to be cheap.
+// are written into their text, where it names them in capitals: they never change
+// while the gate lives, and as arguments or variables they would cost every
+// admission some microseconds.
 type scripts struct {
 	admit, claim, disclaim, confirm, giveBack, cancel, apply,
 	sender, pool, pause, consent, alias, trip, moveOn,
 	limits, preview, slots, waiting, shelve, shut, epoch, open, lease *script
 }
 
-// load puts each script together from the parts that it builds on, in this
-// order. A part is a file of local functions; what a script does not need it
-// leaves out, because each call makes them anew.
+// load puts the scripts together. A part is a file of local functions, in front
+// of the script that uses it; what a script does not need it leaves out, because
+// each call makes them anew.
 func load(o Options) scripts {
-	head := luaKeys() + luaRules(o)
-	one := func(name string, parts ...string) *script {
-		var text strings.Builder
-		text.WriteString(head)
-		for _, part := range append(append([]string{"gate"}, parts...), name) {
-			source, err := sources.ReadFile("lua/" + part + ".lua")
-			if err != nil {
-				panic("ratelimit: " + err.Error())
+	values := o.constants()
+	make := func(name, text string) *script {
+		text = constant.ReplaceAllStringFunc(source("gate")+text, func(name string) string {
+			if value, ok := values[name]; ok {
+				return value
 			}
-			text.Write(source)
-		}
-		return &script{Script: redis.NewScript(text.String()), name: name}
+			return name
+		})
+		return &script{Script: redis.NewScript(text), name: name}
 	}
+	one := func(name string, parts ...string) *script { return make(name, source(parts...)+source(name)) }
+	admission := source("window", "record", "policy", "rate", "question") +
+		rarely("customer", "back", "waiting", "move", "answers") + source("admit")
 	return scripts{
-		admit:    one("admit", "window", "customer", "record", "waiting", "policy", "move", "rate"),
+		admit:    make("admit", admission),
 		claim:    one("claim"),
 		disclaim: one("disclaim"),
-		confirm:  one("confirm", "window", "customer", "record", "proof"),
-		giveBack: one("giveback", "window", "customer", "record", "proof"),
-		cancel:   one("cancel", "window", "customer", "record", "waiting"),
-		apply:    one("apply", "window", "customer", "record", "waiting", "policy", "move", "proof", "choice"),
+		confirm:  one("confirm", "window", "record", "customer", "recall", "back", "proof"),
+		giveBack: one("giveback", "window", "record", "customer", "recall", "back", "proof"),
+		cancel:   one("cancel", "window", "record", "customer", "recall", "back", "waiting"),
+		apply:    one("apply", "window", "record", "customer", "recall", "back", "waiting", "policy", "move", "proof", "choice"),
 		sender:   one("sender", "newer", "policy", "move"),
 		pool:     one("pool", "newer"),
 		pause:    one("pause", "newer"),
@@ -63,7 +66,7 @@ func load(o Options) scripts {
 		preview:  one("preview", "window", "customer", "policy", "report"),
 		slots:    one("slots", "window"),
 		waiting:  one("setwaiting"),
-		shelve:   one("shelve", "window", "customer", "record", "waiting"),
+		shelve:   one("shelve", "window", "record", "customer", "recall", "back", "waiting"),
 		shut:     one("shut", "customer"),
 		epoch:    one("epoch"),
 		open:     one("open"),
@@ -71,16 +74,52 @@ func load(o Options) scripts {
 	}
 }
 
-// luaRules declares the rules, durations in µs. A service window is taken for
-// shut a margin early, but no short one for all of it.
-func luaRules(o Options) string {
-	service := o.ServiceWindow - min(o.Margin, o.ServiceWindow/100)
-	return fmt.Sprintf(`local span, service, retention, life, horizon = %d, %d, %d, %d, %d
-local pair_spacing, pair_burst = %d, %d
-local default_limit, default_mps, embedded = %d, %g, %q
-`,
-		(o.Window + o.Margin).Microseconds(), service.Microseconds(), o.Retention.Microseconds(),
-		o.GrantLife.Microseconds(), o.Horizon.Microseconds(),
-		max(0, o.PairSpacing).Microseconds(), o.PairBurst,
-		o.DefaultLimit, o.DefaultMPS, o.Epoch)
+// source is the text of some parts.
+func source(parts ...string) string {
+	var text strings.Builder
+	for _, part := range parts {
+		lines, err := sources.ReadFile("lua/" + part + ".lua")
+		if err != nil {
+			panic("ratelimit: " + err.Error())
+		}
+		text.Write(lines)
+	}
+	return text.String()
+}
+
+// rarely wraps parts, the last of which returns a table, into a function that
+// makes theirs when it is first called.
+func rarely(parts ...string) string {
+	return "local function make()\n" + source(parts...) + `end
+local made
+local function rarely()
+  made = made or make()
+  return made
+end
+`
+}
+
+// constant matches what may be a name of [Options.constants].
+var constant = regexp.MustCompile(`\b[A-Z][A-Z_]+\b`)
+
+// constants are the values of the names in capitals: the keys, and the rules with
+// their durations in µs. A service window is taken for shut a margin early, but
+// no short one for all of it.
+func (o Options) constants() map[string]string {
+	values := map[string]string{
+		"DEFAULT_LIMIT": strconv.Itoa(o.DefaultLimit),
+		"DEFAULT_MPS":   strconv.FormatFloat(o.DefaultMPS, 'f', -1, 64),
+		"PAIR_BURST":    strconv.Itoa(o.PairBurst),
+		"EMBEDDED":      strconv.Quote(o.Epoch),
+	}
+	for name, d := range map[string]time.Duration{
+		"SPAN": o.Window + o.Margin, "SERVICE": o.ServiceWindow - min(o.Margin, o.ServiceWindow/100),
+		"RETENTION": o.Retention, "LIFE": o.GrantLife, "HORIZON": o.Horizon, "PAIR_SPACING": max(0, o.PairSpacing),
+	} {
+		values[name] = strconv.FormatInt(d.Microseconds(), 10)
+	}
+	for name, key := range luaKeys {
+		values[name] = strconv.Quote(key)
+	}
+	return values
 }

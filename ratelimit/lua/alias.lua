@@ -39,16 +39,16 @@ local function merge_time(prefix)
   end
 end
 
-for _, pool in ipairs(call('SMEMBERS', pools_key)) do
-  merge_window(pool_window_key .. pool)
-  for _, sender in ipairs(call('HKEYS', members_key .. pool)) do
-    merge_window(sender_window_key .. sender)
-    merge_time(inbound_key .. sender .. ':')
-    merge_time(pair_key .. sender .. ':')
+for _, pool in ipairs(call('SMEMBERS', POOLS_KEY)) do
+  merge_window(POOL_WINDOW_KEY .. pool)
+  for _, sender in ipairs(call('HKEYS', MEMBERS_KEY .. pool)) do
+    merge_window(SENDER_WINDOW_KEY .. sender)
+    merge_time(INBOUND_KEY .. sender .. ':')
+    merge_time(PAIR_KEY .. sender .. ':')
   end
 end
 
-local to = customer_key .. target
+local to = CUSTOMER_KEY .. target
 local f = call('HGETALL', KEYS[1])
 for i = 1, #f, 2 do
   local field, value = f[i], f[i + 1]

@@ -14,13 +14,13 @@ local function past(at, ahead)
 end
 
 local function member(sender)
-  return set(call('HGET', sender_key .. sender, 'member'))
+  return set(call('HGET', SENDER_KEY .. sender, 'member'))
 end
 
 -- A grant as the log tells it. Known ones are left as they are.
 local function intent(c)
-  local job = read(job_key .. c.job, c.attempt)
-  local grant, at = job.grant, past(c.at, horizon)
+  local job = read(JOB_KEY .. c.job, c.attempt)
+  local grant, at = job.grant, past(c.at, HORIZON)
   local known = grant and grant.state ~= 'r'
   if known and grant.token == c.token then
     return
@@ -56,7 +56,7 @@ end
 
 -- Proof that an attempt reached the provider, or the customer.
 local function progress(c)
-  local job = recall(job_key .. c.job, c.attempt)
+  local job = recall(JOB_KEY .. c.job, c.attempt)
   local grant = job.grant
   if not grant or grant.state == 'r' then
     return
@@ -78,7 +78,7 @@ local function progress(c)
 end
 
 local function failed(c)
-  local job = recall(job_key .. c.job, c.attempt)
+  local job = recall(JOB_KEY .. c.job, c.attempt)
   if job.grant and (not c.token or c.token == job.grant.token) then
     fail(job)
   end
@@ -87,7 +87,7 @@ end
 -- The job's end, unless a later attempt has begun a new life.
 local function ended(c)
   local attempt = c.attempt or 0
-  local job = recall(job_key .. c.job)
+  local job = recall(JOB_KEY .. c.job)
   if attempt > 0 and job.latest > attempt then
     return
   end
@@ -101,12 +101,12 @@ local function ended(c)
     call('HSET', job.hash, 'd', c.digest, 's', c.sender)
   end
   -- An end older than the retention is forgotten at once.
-  call('PEXPIRE', job.hash, ms(past(c.at) + retention - now))
+  call('PEXPIRE', job.hash, ms(past(c.at) + RETENTION - now))
 end
 
 local function inbound(c)
   local customer, at = canonical(c.customer), past(c.at)
-  local name, left = inbound_key .. c.sender .. ':' .. customer, at + service - now
+  local name, left = INBOUND_KEY .. c.sender .. ':' .. customer, at + SERVICE - now
   if left > 0 and at > tonumber(call('GET', name) or '0') then
     call('SET', name, us(at), 'PX', ms(left))
     wake(customer)

@@ -2,7 +2,7 @@
 
 -- The newest word wins; of two at the same time, the higher version.
 local function note(customer, sender, choice, at, version)
-  local consents = customer_key .. customer
+  local consents = CUSTOMER_KEY .. customer
   local stored = call('HGET', consents, sender)
   if stored then
     local stored_version, stored_at = string.match(stored, '^%a+|(%d*)|(%d+)$')

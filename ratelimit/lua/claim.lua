@@ -15,5 +15,5 @@ end
 -- What is true now: the id is this job's. A crash before it is published leaves
 -- a claim that the same request finds as its own, and that time forgets.
 call('HSET', KEYS[1], 'd', digest, 's', sender)
-call('PEXPIRE', KEYS[1], ms(retention))
+call('PEXPIRE', KEYS[1], ms(RETENTION))
 return 'new'

@@ -11,7 +11,7 @@ if not grant or grant.token ~= ARGV[3] or grant.state ~= 'g' then
   return 0
 end
 if grant.counted then
-  refresh(job, grant, now, set(call('HGET', sender_key .. job.sender, 'member')))
+  refresh(job, grant, now, set(call('HGET', SENDER_KEY .. job.sender, 'member')))
   save(job)
 end
 return 1

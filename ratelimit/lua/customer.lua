@@ -3,7 +3,7 @@
 
 local function canonical(customer)
   for _ = 1, 4 do
-    local counts_as = call('HGET', customer_key .. customer, '=')
+    local counts_as = call('HGET', CUSTOMER_KEY .. customer, '=')
     if not counts_as then
       break
     end

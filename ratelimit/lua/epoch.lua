@@ -3,4 +3,9 @@
 -- KEYS 1 gate
 -- Returns both, empty for none.
 
-return { epoch(), call('HGET', KEYS[1], 'epoch') or '' }
+local epoch = EMBEDDED
+if epoch == '' then
+  epoch = string.match(call('INFO', 'replication'), 'master_replid:(%x+)') or ''
+end
+
+return { epoch, call('HGET', KEYS[1], 'epoch') or '' }

@@ -9,7 +9,7 @@ local STEP = 256
 -- Keeps what the members' limits come to, so that no admission adds them up.
 local function tally(pool)
   local top, default = 0, '0'
-  for _, text in ipairs(call('HVALS', members_key .. pool)) do
+  for _, text in ipairs(call('HVALS', MEMBERS_KEY .. pool)) do
     local limit = tonumber(text)
     if not limit then
       default = '1'
@@ -19,7 +19,7 @@ local function tally(pool)
       top = math.max(top, limit)
     end
   end
-  call('HSET', pool_key .. pool, 'top', us(top), 'default', default)
+  call('HSET', POOL_KEY .. pool, 'top', us(top), 'default', default)
 end
 
 -- Copies the customers of one sender that is moving into a pool, the latest
@@ -28,11 +28,11 @@ end
 -- passed; a crash leaves the cursor where the next step begins. Returns whether
 -- senders are still moving.
 local function move_on(pool)
-  local moves, to = moves_key .. pool, pool_window_key .. pool
+  local moves, to = MOVES_KEY .. pool, POOL_WINDOW_KEY .. pool
   local sender = call('HKEYS', moves)[1]
   if sender then
-    local from, below = sender_window_key .. sender, call('HGET', moves, sender)
-    local entries = call('ZREVRANGEBYSCORE', from, below, '(' .. us(now - span), 'WITHSCORES', 'LIMIT', 0, STEP)
+    local from, below = SENDER_WINDOW_KEY .. sender, call('HGET', moves, sender)
+    local entries = call('ZREVRANGEBYSCORE', from, below, '(' .. us(now - SPAN), 'WITHSCORES', 'LIMIT', 0, STEP)
     local last = entries[#entries]
     if #entries == 2 * STEP then
       -- Others may bear the last score too.
@@ -52,7 +52,7 @@ local function move_on(pool)
   end
   local left = call('HLEN', moves)
   -- What is true now: with none left, the pool's window is whole and it is open.
-  call('HSET', pool_key .. pool, 'moving', left)
+  call('HSET', POOL_KEY .. pool, 'moving', left)
   return left > 0
 end
 
@@ -61,21 +61,21 @@ end
 local function join(sender, pool)
   local left = sender.member ~= pool and sender.member
   if left then
-    call('HDEL', members_key .. left, sender.name)
-    call('HDEL', moves_key .. left, sender.name)
+    call('HDEL', MEMBERS_KEY .. left, sender.name)
+    call('HDEL', MOVES_KEY .. left, sender.name)
     tally(left)
-    call('HSET', pool_key .. left, 'moving', call('HLEN', moves_key .. left))
+    call('HSET', POOL_KEY .. left, 'moving', call('HLEN', MOVES_KEY .. left))
   end
-  call('HSET', members_key .. pool, sender.name, sender.set_limit)
+  call('HSET', MEMBERS_KEY .. pool, sender.name, sender.set_limit)
   tally(pool)
   if sender.member ~= pool then
-    call('SADD', pools_key, pool)
-    call('HSET', sender_key .. sender.name, 'member', pool)
-    if left or call('ZCARD', sender_window_key .. sender.name) > 0 then
-      call('HSET', moves_key .. pool, sender.name, '+inf')
+    call('SADD', POOLS_KEY, pool)
+    call('HSET', SENDER_KEY .. sender.name, 'member', pool)
+    if left or call('ZCARD', SENDER_WINDOW_KEY .. sender.name) > 0 then
+      call('HSET', MOVES_KEY .. pool, sender.name, '+inf')
       move_on(pool)
     end
     sender.member = pool
   end
-  return call('HEXISTS', moves_key .. pool, sender.name) == 1
+  return call('HEXISTS', MOVES_KEY .. pool, sender.name) == 1
 end

@@ -4,7 +4,7 @@
 -- ARGV 2 epoch
 -- Returns 1, or 0 if another epoch has begun.
 
-if ARGV[2] ~= epoch() then
+if not is_epoch(ARGV[2]) then
   return 0
 end
 -- What is true now: the next admission may be granted.

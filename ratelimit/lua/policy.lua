@@ -4,24 +4,23 @@ local UNLIMITED = -1
 
 -- asked is the pool of a sender whose policy names none.
 local function read_sender(name, asked)
-  local f = call('HMGET', sender_key .. name, 'pool', 'limit', 'mps', 'paused', 'reason',
-    'optin', 'until', 'fault', 'member', 'rate', 'need0', 'need1', 'need2')
+  local f = call('HMGET', SENDER_KEY .. name, 'pool', 'limit', 'mps', 'paused', 'optin', 'until',
+    'member', 'rate', 'need')
   return {
-    name = name, pool = set(f[1]) or asked, set_limit = set(f[2]) or '',
-    limit = tonumber(set(f[2]) or default_limit), mps = tonumber(set(f[3]) or default_mps),
-    paused = f[4] == '1', reason = f[5] or '', require_opt_in = f[6] == '1',
-    tripped_until = tonumber(set(f[7]) or '0'), fault = f[8] or '', member = set(f[9]),
-    rate = tonumber(f[10] or '0'), need = { f[11], f[12], f[13] },
+    name = name, hash = SENDER_KEY .. name, pool = set(f[1]) or asked, set_limit = f[2] or '',
+    limit = tonumber(set(f[2]) or DEFAULT_LIMIT), mps = tonumber(set(f[3]) or DEFAULT_MPS),
+    paused = f[4] == '1', require_opt_in = f[5] == '1', tripped_until = tonumber(set(f[6]) or 0),
+    member = f[7] or nil, rate = tonumber(f[8] or 0), needs = tonumber(f[9] or 0) > 0,
   }
 end
 
 -- A pool without a limit of its own has the largest of its senders'.
 local function read_pool(name)
-  local f = call('HMGET', pool_key .. name, 'limit', 'reserve', 'paused', 'reason', 'closed', 'top',
-    'default', 'moving', 'need0', 'need1', 'need2')
-  local limit = tonumber(set(f[1]) or f[6] or '0')
-  if not set(f[1]) and f[7] == '1' and limit ~= UNLIMITED then
-    limit = default_limit == UNLIMITED and UNLIMITED or math.max(limit, default_limit)
+  local f = call('HMGET', POOL_KEY .. name, 'limit', 'reserve', 'paused', 'closed', 'top', 'default',
+    'moving', 'need')
+  local limit = tonumber(set(f[1]) or f[5] or 0)
+  if not set(f[1]) and f[6] == '1' and limit ~= UNLIMITED then
+    limit = DEFAULT_LIMIT == UNLIMITED and UNLIMITED or math.max(limit, DEFAULT_LIMIT)
   end
   local reserved = 0
   if limit > 0 and set(f[2]) then
@@ -29,7 +28,7 @@ local function read_pool(name)
     reserved = math.ceil(tonumber(f[2]) * limit - 1e-9)
   end
   return {
-    name = name, limit = limit, reserved = reserved, paused = f[3] == '1', reason = f[4] or '',
-    closed = f[5] == '1', moving = tonumber(f[8] or '0') > 0, need = { f[9], f[10], f[11] },
+    name = name, hash = POOL_KEY .. name, limit = limit, reserved = reserved, paused = f[3] == '1',
+    closed = f[4] == '1', moving = (f[7] or '0') ~= '0', needs = tonumber(f[8] or 0) > 0,
   }
 end

@@ -10,16 +10,16 @@
 
 local sender = read_sender(ARGV[2], ARGV[3])
 local pool = read_pool(sender.pool)
-if sender.member ~= pool.name and not set(call('HGET', pool_key .. pool.name, 'limit')) then
+if sender.member ~= pool.name and not set(call('HGET', POOL_KEY .. pool.name, 'limit')) then
   -- Its first job would make it a member, whose limit the pool may take over.
-  local reserve = tonumber(set(call('HGET', pool_key .. pool.name, 'reserve')) or '0')
+  local reserve = tonumber(set(call('HGET', POOL_KEY .. pool.name, 'reserve')) or '0')
   pool.limit = (pool.limit < 0 or sender.limit < 0) and UNLIMITED or math.max(pool.limit, sender.limit)
   pool.reserved = pool.limit > 0 and math.ceil(reserve * pool.limit - 1e-9) or 0
 end
-local pool_window = pool_window_key .. pool.name
+local pool_window = POOL_WINDOW_KEY .. pool.name
 
 local function opted_out(customer)
-  local said = call('HMGET', customer_key .. customer, sender.name, '*')
+  local said = call('HMGET', CUSTOMER_KEY .. customer, sender.name, '*')
   local opted_in = false
   for i = 1, 2 do
     local choice = said[i] and string.match(said[i], '^%a+')
@@ -32,8 +32,8 @@ local function opted_out(customer)
 end
 
 local function in_window(customer)
-  local wrote = call('GET', inbound_key .. sender.name .. ':' .. customer)
-  return wrote and now < tonumber(wrote) + service
+  local wrote = call('GET', INBOUND_KEY .. sender.name .. ':' .. customer)
+  return wrote and now < tonumber(wrote) + SERVICE
 end
 
 local out, inside, known, new = 0, 0, 0, 0
@@ -50,7 +50,7 @@ for i = 4, #ARGV do
   end
 end
 
-local paused = call('HGET', gate_key, 'paused') == '1' or pool.paused
+local paused = call('HGET', GATE_KEY, 'paused') == '1' or pool.paused
 local tripped = sender.tripped_until > now
 return {
   pool.name, us(pool.limit), us(pool.reserved), us(used(pool_window)), text(first_back(pool_window)),

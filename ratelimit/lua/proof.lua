@@ -7,8 +7,8 @@ local function refresh(job, grant, at, present)
   if at <= cutoff then
     return
   end
-  local in_sender = score_of(sender_window_key .. job.sender, job.customer)
-  local in_pool = score_of(pool_window_key .. grant.pool, job.customer)
+  local in_sender = score_of(SENDER_WINDOW_KEY .. job.sender, job.customer)
+  local in_pool = score_of(POOL_WINDOW_KEY .. grant.pool, job.customer)
   local own = grant.score and in_sender == grant.score and in_pool == grant.score
   if own and at <= grant.score then
     return

@@ -6,8 +6,8 @@
 -- ahead than this rule could book comes from a slower rate or a clock set back,
 -- and is cut.
 local function book(kept, interval)
-  local at = math.max(now, math.min(kept, now + horizon + interval))
-  if at - now > horizon then
+  local at = math.max(now, math.min(kept, now + HORIZON + interval))
+  if at - now > HORIZON then
     return nil, at
   end
   return math.ceil(at), at + interval
@@ -17,22 +17,22 @@ end
 -- when the customer may get the next one; then nothing is booked. What is kept
 -- expires once it means nothing.
 local function pace(pair, at)
-  if pair_spacing <= 0 then
+  if PAIR_SPACING <= 0 then
     return nil
   end
-  local due = at + pair_spacing
-  if call('SET', pair, us(due), 'NX', 'PX', ms(due - now)) then
+  local due = at + PAIR_SPACING
+  if call('SET', pair, due, 'NX', 'PX', math.ceil((due - now) / 1000)) then
     return nil
   end
-  local ahead = (pair_burst - 1) * pair_spacing
-  local kept, most = tonumber(call('GET', pair) or '0'), now + horizon + ahead + pair_spacing
+  local ahead = (PAIR_BURST - 1) * PAIR_SPACING
+  local kept, most = tonumber(call('GET', pair) or '0'), now + HORIZON + ahead + PAIR_SPACING
   due = math.min(kept, most)
   local turn = due - ahead > at and due - ahead or nil
   if not turn then
-    due = math.max(due, at) + pair_spacing
+    due = math.max(due, at) + PAIR_SPACING
   elseif due == kept then
     return turn
   end
-  call('SET', pair, us(due), 'PX', ms(due - now))
+  call('SET', pair, due, 'PX', math.ceil((due - now) / 1000))
   return turn
 end

@@ -40,50 +40,40 @@ local function read(hash, attempt)
   attempt = attempt or tonumber(call('HGET', hash, 'a') or '1')
   local n = us(attempt)
   local f = call('HMGET', hash, 'd', 's', 'k', 'a', 'c', 'q', 'l', 'o', 'x', 'g' .. n, 'w' .. n, 'i' .. n)
-  local job = {
-    hash = hash, attempt = attempt, digest = set(f[1]), sender = set(f[2]), customer = set(f[3]),
-    latest = tonumber(f[4] or '0'), canceled = f[5] == '1', mark = set(f[6]), lies = set(f[7]),
-    grant = unpack_grant(f[10], f[11], f[12]), decided_for = 0, ended_with = 0,
-  }
-  job.known = job.digest ~= nil
+  local decided_for, outcome, reason, ended_with, status
   if f[8] then
-    local decided_for
-    decided_for, job.outcome, job.reason = string.match(f[8], '^(%d+)|([^|]*)|(.*)$')
-    job.decided_for = tonumber(decided_for)
+    decided_for, outcome, reason = string.match(f[8], '^(%d+)|([^|]*)|(.*)$')
   end
   if f[9] then
-    local ended_with
-    ended_with, job.status = string.match(f[9], '^(%d+)|(.*)$')
-    job.ended_with = tonumber(ended_with)
+    ended_with, status = string.match(f[9], '^(%d+)|(.*)$')
   end
-  return job
-end
-
--- Reads a job with its customer as that counts now.
-local function recall(hash, attempt)
-  local job = read(hash, attempt)
-  if job.customer then
-    job.customer = canonical(job.customer)
-  end
-  return job
+  return {
+    hash = hash, attempt = attempt, n = n, digest = f[1] or nil, sender = f[2] or nil, customer = f[3] or nil,
+    known = f[1], latest = tonumber(f[4] or 0), canceled = f[5], mark = f[6] or nil, lies = f[7] or nil,
+    decided_for = tonumber(decided_for or 0), outcome = outcome, reason = reason,
+    ended_with = tonumber(ended_with or 0), status = status,
+    grant = f[10] and unpack_grant(f[10], f[11], f[12]) or nil,
+  }
 end
 
 -- Writes who the job is, and the grant of the attempt if it has one. An attempt
 -- above the one that the job ended with is a new life: the end is forgotten, and
 -- the job no longer expires.
 local function save(job)
-  local grant, n = job.grant, us(job.attempt)
-  local fields = { 'd', job.digest, 's', job.sender, 'k', job.customer, 'a', us(math.max(job.latest, job.attempt)) }
-  if grant then
-    fields[9], fields[10] = 'g' .. n, string.format('%s|%.0f|%.0f|%s|%s|%s', grant.state, grant.given,
-      grant.at - grant.given, grant.counted and '1' or '0', grant.token, grant.pool)
-    fields[11], fields[12] = 'w' .. n, ''
-    if grant.score then
-      fields[12] = us(grant.score) .. '|' .. (grant.sender_back and us(grant.score - grant.sender_back) or '')
-        .. '|' .. (grant.pool_back and us(grant.score - grant.pool_back) or '')
+  local grant, latest = job.grant, math.max(job.latest, job.attempt)
+  if not grant then
+    call('HSET', job.hash, 'd', job.digest, 's', job.sender, 'k', job.customer, 'a', latest)
+  else
+    local place, score = '', grant.score
+    if score then
+      place = string.format('%d|%s|%s', score, grant.sender_back and us(score - grant.sender_back) or '',
+        grant.pool_back and us(score - grant.pool_back) or '')
     end
+    call('HSET', job.hash, 'd', job.digest, 's', job.sender, 'k', job.customer, 'a', latest,
+      'g' .. job.n, string.format('%s|%d|%d|%s|%s|%s', grant.state, grant.given, grant.at - grant.given,
+        grant.counted and '1' or '0', grant.token, grant.pool),
+      'w' .. job.n, place)
   end
-  call('HSET', job.hash, unpack(fields))
   if not job.known or job.attempt <= job.ended_with or job.attempt <= job.decided_for then
     return
   end
@@ -91,15 +81,4 @@ local function save(job)
     call('HDEL', job.hash, 'o', 'x')
   end
   call('PERSIST', job.hash)
-end
-
--- Gives a reservation that nobody took over back, and forgets it.
-local function drop_reservation(job)
-  if not job.grant or job.grant.state ~= 'r' then
-    return
-  end
-  give_back(job, job.grant)
-  local n = us(job.attempt)
-  call('HDEL', job.hash, 'g' .. n, 'w' .. n)
-  job.grant = nil
 end

@@ -3,7 +3,7 @@
 -- When the oldest counted place comes back; nil if there is none.
 local function first_back(window)
   local place = call('ZRANGEBYSCORE', window, '(' .. cutoff_text, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-  return place[2] and tonumber(place[2]) + span
+  return place[2] and tonumber(place[2]) + SPAN
 end
 
 local function text(time)

@@ -14,15 +14,16 @@ local function heal(hash, field, waiting, more)
   local need = tonumber(call('HGET', hash, field) or '0')
   if need > waiting or (more and need < waiting) then
     call('HSET', hash, field, waiting)
+    call('HINCRBY', hash, 'need', waiting - need)
   end
 end
 
 for p = 0, 2 do
   local waiting = tonumber(ARGV[3 + p])
   local more = waiting > tonumber(call('HGET', KEYS[1], p) or '0')
-  heal(pool_key .. ARGV[6], 'need' .. p, waiting, more)
-  for _, sender in ipairs(call('HKEYS', members_key .. ARGV[6])) do
-    heal(sender_key .. sender, 'need' .. p, waiting, false)
+  heal(POOL_KEY .. ARGV[6], 'need' .. p, waiting, more)
+  for _, sender in ipairs(call('HKEYS', MEMBERS_KEY .. ARGV[6])) do
+    heal(SENDER_KEY .. sender, 'need' .. p, waiting, false)
   end
 end
 call('HSET', KEYS[1], '0', ARGV[3], '1', ARGV[4], '2', ARGV[5])

@@ -20,13 +20,13 @@ if job.lies and job.lies ~= ARGV[6] then
 end
 call('HSET', KEYS[1], 'l', ARGV[6])
 if not job.digest then
-  call('PEXPIRE', KEYS[1], ms(retention))
+  call('PEXPIRE', KEYS[1], ms(RETENTION))
 end
 if job.mark and string.match(job.mark, '^%d|%d+|0') then
   make_ready(ARGV[2], ARGV[4], ARGV[6])
   return 1
 end
-local customer = customer_key .. job.customer
+local customer = CUSTOMER_KEY .. job.customer
 if tonumber(call('HGET', customer, '#') or '0') < MOST
   and call('HSET', customer, '#' .. ARGV[6], ARGV[2] .. '|' .. ARGV[4]) == 1 then
   call('HINCRBY', customer, '#', 1)

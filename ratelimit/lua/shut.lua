@@ -4,4 +4,4 @@
 -- ARGV 2 sender  3 customer
 -- Returns 1 if there was one, else 0.
 
-return call('DEL', inbound_key .. ARGV[2] .. ':' .. canonical(ARGV[3]))
+return call('DEL', INBOUND_KEY .. ARGV[2] .. ':' .. canonical(ARGV[3]))

@@ -7,10 +7,10 @@
 --      each step from now on; all as text.
 
 local steps = tonumber(ARGV[2])
-local row = { us(now), us(span) }
+local row = { us(now), us(SPAN) }
 for step = 1, steps do
-  local from = us(cutoff + math.floor(span * (step - 1) / steps))
-  local to = step < steps and us(cutoff + math.floor(span * step / steps)) or '+inf'
+  local from = us(cutoff + math.floor(SPAN * (step - 1) / steps))
+  local to = step < steps and us(cutoff + math.floor(SPAN * step / steps)) or '+inf'
   row[#row + 1] = us(call('ZCOUNT', KEYS[1], '(' .. from, to))
 end
 return row

@@ -10,16 +10,19 @@ local function unmark(job)
   end
   local priority, _, need, pool = string.match(job.mark, '^(%d)|(%d+)|(%d)|(.*)$')
   -- After a healing, a mark may be one that the new count does not hold.
-  local function less(counters, field)
+  local function less(counters, field, sum)
     if tonumber(call('HGET', counters, field) or '0') > 0 then
       call('HINCRBY', counters, field, -1)
+      if sum then
+        call('HINCRBY', counters, sum, -1)
+      end
     end
   end
-  less(waiting_key .. pool, priority)
-  call('HINCRBY', waiting_key .. pool, 'version', 1)
+  less(WAITING_KEY .. pool, priority)
+  call('HINCRBY', WAITING_KEY .. pool, 'version', 1)
   if need == '1' then
-    less(pool_key .. pool, 'need' .. priority)
-    less(sender_key .. job.sender, 'need' .. priority)
+    less(POOL_KEY .. pool, 'need' .. priority, 'need')
+    less(SENDER_KEY .. job.sender, 'need' .. priority, 'need')
   end
   call('HDEL', job.hash, 'q')
   job.mark = nil
@@ -30,8 +33,8 @@ local function unshelve(job)
   if not job.lies then
     return
   end
-  call('ZREM', ready_key .. job.sender, job.lies)
-  local customer = customer_key .. job.customer
+  call('ZREM', READY_KEY .. job.sender, job.lies)
+  local customer = CUSTOMER_KEY .. job.customer
   if call('HDEL', customer, '#' .. job.lies) == 1 and call('HINCRBY', customer, '#', -1) <= 0 then
     call('HDEL', customer, '#')
   end
@@ -41,7 +44,7 @@ end
 
 -- Those of higher priority come first, then the older ones.
 local function make_ready(sender, priority, sequence)
-  call('ZADD', ready_key .. sender, us(tonumber(priority) * 2 ^ 50 + tonumber(sequence)), sequence)
+  call('ZADD', READY_KEY .. sender, us(tonumber(priority) * 2 ^ 50 + tonumber(sequence)), sequence)
 end
 
 local function mark(job, pool, priority, need)
@@ -50,11 +53,13 @@ local function mark(job, pool, priority, need)
     return
   end
   unmark(job)
-  call('HINCRBY', waiting_key .. pool, priority, 1)
-  call('HINCRBY', waiting_key .. pool, 'version', 1)
+  call('HINCRBY', WAITING_KEY .. pool, priority, 1)
+  call('HINCRBY', WAITING_KEY .. pool, 'version', 1)
   if need then
-    call('HINCRBY', pool_key .. pool, 'need' .. priority, 1)
-    call('HINCRBY', sender_key .. job.sender, 'need' .. priority, 1)
+    for _, counters in ipairs({ POOL_KEY .. pool, SENDER_KEY .. job.sender }) do
+      call('HINCRBY', counters, 'need' .. priority, 1)
+      call('HINCRBY', counters, 'need', 1)
+    end
   end
   call('HSET', job.hash, 'q', text)
   job.mark = text
@@ -64,7 +69,7 @@ end
 -- written in. Those that still need a place leave the list when they are asked
 -- for.
 local function wake(customer)
-  local f = call('HGETALL', customer_key .. customer)
+  local f = call('HGETALL', CUSTOMER_KEY .. customer)
   for i = 1, #f, 2 do
     local sequence = string.match(f[i], '^#(%d+)$')
     if sequence then

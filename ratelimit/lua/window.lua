@@ -7,7 +7,7 @@
 -- what still bears its own.
 
 -- A place counts while its score is above this.
-local cutoff = now - span
+local cutoff = now - SPAN
 local cutoff_text = us(cutoff)
 
 -- At most this many old entries go in one step: a window that was idle for days
@@ -40,7 +40,7 @@ end
 local function count(job, grant, at, in_sender, in_pool, present)
   local score = math.max(at, (in_sender or 0) + 1, (in_pool or 0) + 1)
   if present and present ~= grant.pool then
-    local moved_to = pool_window_key .. present
+    local moved_to = POOL_WINDOW_KEY .. present
     score = math.max(score, (score_of(moved_to, job.customer) or 0) + 1)
     put(moved_to, us(score), job.customer)
   end
@@ -52,27 +52,6 @@ local function count(job, grant, at, in_sender, in_pool, present)
   end
   grant.score = score
   local text = us(score)
-  put(sender_window_key .. job.sender, text, job.customer)
-  put(pool_window_key .. grant.pool, text, job.customer)
-end
-
--- Frees a grant's place where no other attempt has written since. The grant has
--- none any more, so that doing it again does nothing.
-local function give_back(job, grant)
-  if not grant.score then
-    return
-  end
-  local function restore(window, back)
-    if score_of(window, job.customer) ~= grant.score then
-      return
-    end
-    if back and back > cutoff then
-      call('ZADD', window, us(back), job.customer)
-    else
-      call('ZREM', window, job.customer)
-    end
-  end
-  restore(sender_window_key .. job.sender, grant.sender_back)
-  restore(pool_window_key .. grant.pool, grant.pool_back)
-  grant.score, grant.sender_back, grant.pool_back = nil, nil, nil
+  put(SENDER_WINDOW_KEY .. job.sender, text, job.customer)
+  put(POOL_WINDOW_KEY .. grant.pool, text, job.customer)
 end
