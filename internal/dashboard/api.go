@@ -227,6 +227,9 @@ func (a *API) Handler() http.Handler {
 	sameSite.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		problem{http.StatusForbidden, "cross_origin", "requests made for another site are refused", ""}.write(w)
 	}))
+	if a.cfg.Keys.Empty() {
+		return sameSite.Handler(ownName(mux))
+	}
 	return sameSite.Handler(mux)
 }
 

@@ -138,7 +138,7 @@ func FuzzPut(f *testing.F) {
 				method = http.MethodPost
 			}
 			w := httptest.NewRecorder()
-			api.Handler().ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
+			api.Handler().ServeHTTP(w, httptest.NewRequest(method, "http://localhost"+path, strings.NewReader(body)))
 			switch w.Code {
 			case http.StatusOK:
 				require.Len(t, store.stored, 1)

@@ -98,7 +98,7 @@ func (w *world) deadReader() {
 	require.NoError(w.t, err)
 	w.t.Cleanup(func() { conn.Close() })
 	require.NoError(w.t, conn.(*net.TCPConn).SetReadBuffer(4096))
-	_, err = conn.Write([]byte("GET /v1/events HTTP/1.1\r\nHost: sluice\r\n\r\n"))
+	_, err = conn.Write([]byte("GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n"))
 	require.NoError(w.t, err)
 }
 
