@@ -98,7 +98,20 @@ type cell struct {
 	job    delivery.Job
 }
 
-func runCell(t *testing.T, op, way string) error {
+// errNoWrong says that a cell came to its end by another way than meant: on a
+// busy machine a message may be delivered twice, and the copy goes past the trap.
+var errNoWrong = errors.New("it never went wrong")
+
+func runCell(t *testing.T, op, way string) (err error) {
+	for range 3 {
+		if err = runOnce(t, op, way); !errors.Is(err, errNoWrong) {
+			return err
+		}
+	}
+	return err
+}
+
+func runOnce(t *testing.T, op, way string) error {
 	ctx, cancel := context.WithTimeout(t.Context(), tablePatient)
 	defer cancel()
 	c, end, err := newCell(ctx, t.TempDir())
@@ -117,7 +130,7 @@ func runCell(t *testing.T, op, way string) error {
 	}
 	stopped()
 	if err = errors.Join(err, group.Wait()); err == nil && !tr.sprung {
-		err = errors.New("it never went wrong")
+		err = errNoWrong
 	}
 	return err
 }

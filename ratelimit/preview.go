@@ -116,15 +116,34 @@ func (g *Gate) Returns(ctx context.Context, pool, sender string, n int) ([]Retur
 	if err != nil {
 		return nil, fmt.Errorf("places of a window: %w", err)
 	}
-	portion := max(1, (n+mostReturns-1)/mostReturns)
+	if n <= mostReturns {
+		return g.returnsOneByOne(ctx, window, past, n, span)
+	}
+	return g.returnsInPortions(ctx, window, past, n, span)
+}
+
+func (g *Gate) returnsOneByOne(ctx context.Context, window string, past int64, n int, span time.Duration) ([]Return, error) {
+	if n < 1 {
+		return nil, nil
+	}
+	places, err := g.rdb.ZRangeWithScores(ctx, window, past, past+int64(n)-1).Result()
+	if err != nil {
+		return nil, fmt.Errorf("places of a window: %w", err)
+	}
+	returns := make([]Return, len(places))
+	for i, place := range places {
+		returns[i] = Return{At: time.UnixMicro(int64(place.Score)).Add(span).UTC(), Places: 1}
+	}
+	return returns, nil
+}
+
+func (g *Gate) returnsInPortions(ctx context.Context, window string, past int64, n int, span time.Duration) ([]Return, error) {
+	portion := (n + mostReturns - 1) / mostReturns
 	pipe := g.rdb.Pipeline()
 	var asked []*redis.ZSliceCmd
-	for last := min(portion, n); last > 0 && len(asked) < mostReturns; last = min(last+portion, n) {
-		rank := past + int64(last) - 1
+	for told := 0; told < n; told += portion {
+		rank := past + int64(min(told+portion, n)) - 1
 		asked = append(asked, pipe.ZRangeWithScores(ctx, window, rank, rank))
-		if last == n {
-			break
-		}
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("places of a window: %w", err)

@@ -172,7 +172,7 @@ func TestAnOpenQuoteEndsTheFile(t *testing.T) {
 	require.Nil(t, all[0].Fault)
 	require.Equal(t, 3, all[1].Line)
 	require.Contains(t, all[1].Fault.Message, "quote")
-	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(16<<20))
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20), "the text has no end")
 }
 
 // endless is a text without end.

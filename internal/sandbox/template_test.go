@@ -65,7 +65,7 @@ func TestTemplateIsJudgedOutsideTheWindowAlone(t *testing.T) {
 		put, variables string
 		code           int
 	}{
-		"approved":     {`{"status":"approved"}`, "", 0},
+		"approved":     {`{"status":"approved","variables":{}}`, "", 0},
 		"unsubmitted":  {`{"status":"unsubmitted"}`, "", 63016},
 		"rejected":     {`{"status":"rejected"}`, "", 63040},
 		"paused":       {`{"status":"paused"}`, "", 63041},
