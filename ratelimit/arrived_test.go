@@ -37,3 +37,20 @@ func TestAttemptIsNotSentWhenTheOneBeforeArrived(t *testing.T) {
 		require.Equal(t, ratelimit.OutcomeGo, again("4").Outcome, "nobody knows of it")
 	})
 }
+
+func TestAnAttemptIsNotSentWhenAnyBeforeItArrived(t *testing.T) {
+	t.Parallel()
+	onEach(t, ratelimit.Options{}, func(t *testing.T, b *bench) {
+		b.goes(t, job("1", sender, "+1"))
+		second := job("1", sender, "+1")
+		second.Attempt, second.Token = 2, "second"
+		b.goes(t, second)
+		b.apply(t, ratelimit.Change{Kind: ratelimit.Progress, Job: "1", Attempt: 1, At: startAt, SID: "SM1", Status: "sent"})
+		third := job("1", sender, "+1")
+		third.Attempt, third.Token = 3, "third"
+		v := b.admit(t, third)
+		require.Equal(t, ratelimit.OutcomePrior, v.Outcome)
+		require.Equal(t, ratelimit.ReasonArrived, v.Reason)
+		require.Equal(t, "SM1", v.SID)
+	})
+}

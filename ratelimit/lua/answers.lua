@@ -17,16 +17,15 @@ local function earlier()
 end
 
 -- An attempt whose outcome was unknown may prove to have reached the provider
--- after the next one was decided on. That next one must not be sent.
+-- after a later one was decided on. That later one must not be sent.
 local function arrived()
-  if job.attempt < 2 then
-    return nil
-  end
-  local n = us(job.attempt - 1)
-  local f = call('HMGET', job.hash, 'g' .. n, 'i' .. n)
-  local before = unpack_grant(f[1], nil, f[2])
-  if before and (before.state == 'd' or (before.state == 'g' and before.sid)) then
-    return verdict('prior', { at = before.given, sid = before.sid, settled = true, reason = 'arrived' })
+  for attempt = job.attempt - 1, 1, -1 do
+    local n = us(attempt)
+    local f = call('HMGET', job.hash, 'g' .. n, 'i' .. n)
+    local before = unpack_grant(f[1], nil, f[2])
+    if before and (before.state == 'd' or (before.state == 'g' and before.sid)) then
+      return verdict('prior', { at = before.given, sid = before.sid, settled = true, reason = 'arrived' })
+    end
   end
 end
 
