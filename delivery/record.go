@@ -161,6 +161,22 @@ func (r Record) Unclear(from int) int {
 	return len(attempts)
 }
 
+// Refused reports whether a message of the job is known not to have been
+// delivered: it has failed, or a limit of the provider stopped it.
+func (r Record) Refused(sid string) bool {
+	refused := slices.ContainsFunc(r.Timeline, func(e Event) bool {
+		switch e.Type {
+		case EventFailed, EventUndelivered, EventCanceled, EventExpired:
+			return e.SID == sid
+		case EventParked:
+			before, sent := r.Sent(e.Attempt - 1)
+			return e.Reason == ReasonLimit && sent && before == sid
+		}
+		return false
+	})
+	return refused && !r.arrived(sid)
+}
+
 // Twice returns the SIDs, beyond the first one, of messages that the provider
 // took for the job and has not refused or failed to deliver: each of them is a
 // message too many. Those that a duplicate event tells of are left out.
@@ -171,19 +187,7 @@ func (r Record) Twice() []string {
 			live = append(live, e.SID)
 		}
 	}
-	for _, e := range r.Timeline {
-		switch e.Type {
-		case EventFailed, EventUndelivered, EventCanceled, EventExpired:
-			live = slices.DeleteFunc(live, func(sid string) bool { return sid == e.SID && !r.arrived(sid) })
-		case EventParked:
-			if e.Reason != ReasonLimit {
-				continue
-			}
-			if refused, ok := r.Sent(e.Attempt - 1); ok && !r.arrived(refused) {
-				live = slices.DeleteFunc(live, func(sid string) bool { return sid == refused })
-			}
-		}
-	}
+	live = slices.DeleteFunc(live, r.Refused)
 	if len(live) < 2 {
 		return nil
 	}

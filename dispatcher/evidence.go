@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/delivery"
+	"github.com/sluicehq/sluice/internal/messaging"
 	"github.com/sluicehq/sluice/ratelimit"
 )
 
@@ -132,7 +133,10 @@ func (d *Dispatcher) search(ctx context.Context, task delivery.Task, w window) S
 	if err != nil {
 		return handBack("the other jobs of this customer could not be read", err)
 	}
-	for listed = outbound(listed, task.Job); ; {
+	// A message of an earlier attempt that was refused since proves nothing of
+	// this one.
+	listed = slices.DeleteFunc(outbound(listed, task.Job), func(m messaging.Resource) bool { return w.record.Refused(m.SID) })
+	for {
 		found := matching(listed, w, rivals, d.cfg.AckWait)
 		if found < 0 {
 			break

@@ -233,3 +233,20 @@ func TestAnEarlierEndIsNotThisOnes(t *testing.T) {
 	s := w.handler.Handle(t.Context(), task)
 	require.Equal(t, delivery.Settlement{Action: delivery.Schedule, At: w.clock.Now(), Attempt: 3}, s)
 }
+
+// TestARefusedMessageIsNoEvidence: the provider took the first attempt's and
+// refused it within a second, so that it stands in the list beside the second's.
+func TestARefusedMessageIsNoEvidence(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.phone.listAll, w.phone.messages = true, []messaging.Resource{at("SM1", 0)}
+	w.happened(delivery.EventQueued, 1, func(e *delivery.Event) { e.SID = "SM1" })
+	w.happened(delivery.EventParked, 2, func(e *delivery.Event) { e.Reason = delivery.ReasonLimit })
+	w.clock.advance(2 * time.Second)
+	w.die(template("a"), 2)
+	w.clock.advance(ackWait + grace)
+	task := taskOf(template("a"))
+	task.Attempt = 2
+	s := w.handler.Handle(t.Context(), task)
+	require.Equal(t, delivery.Settlement{Action: delivery.Schedule, At: w.clock.Now(), Attempt: 3}, s)
+}
