@@ -132,7 +132,7 @@ func trackerRole(_ context.Context, s *system) (*role, error) {
 		Holder: s.holder, Every: s.cfg.SendersSync, Log: s.logger,
 	})
 	refusals := tracker.NewRefusals(s.ledger, s.log, s.room, s.log, s.gate, tracker.RefusalsConfig{
-		Window: s.cfg.Window, Foreign: s.metrics.foreign.Inc, Log: s.logger,
+		Window: s.cfg.Window, Foreign: s.metrics.foreign.Inc, CaughtUp: redriver{s}.CaughtUp, Log: s.logger,
 	})
 	again := func(ctx context.Context) error {
 		return jobstream.NewAgain(s.engines.js, s.logger).Run(ctx, refusals.Take)

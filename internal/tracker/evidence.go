@@ -75,6 +75,10 @@ func (e Evidence) Rivals(ctx context.Context, job delivery.Job) ([]delivery.Inte
 	if err != nil {
 		return nil, err
 	}
+	// A ledger that was emptied since the record was read knows of no rival.
+	if err := e.whole(ctx); err != nil {
+		return nil, err
+	}
 	var rivals []delivery.Intent
 	for _, record := range open {
 		if record.ID == job.ID {
@@ -89,6 +93,15 @@ func (e Evidence) Rivals(ctx context.Context, job delivery.Job) ([]delivery.Inte
 		}
 	}
 	return rivals, nil
+}
+
+// whole fails while the ledger lacks anything that the log holds now.
+func (e Evidence) whole(ctx context.Context) error {
+	last, err := e.Log.Last(ctx)
+	if err != nil {
+		return err
+	}
+	return e.caughtUp(ctx, last)
 }
 
 func (e Evidence) caughtUp(ctx context.Context, last uint64) error {
@@ -118,6 +131,10 @@ func (e Evidence) Own(ctx context.Context, sid, job string) (bool, error) {
 	owner, _, known, err := e.Records.BySID(ctx, sid)
 	if err != nil || known {
 		return known && owner == job, err
+	}
+	// A ledger that was emptied meanwhile knows of no owner.
+	if err := e.whole(ctx); err != nil {
+		return false, err
 	}
 	return e.Owners.Own(ctx, sid, job)
 }

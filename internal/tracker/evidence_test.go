@@ -87,7 +87,7 @@ func TestNothingKnownIsAnEmptyRecord(t *testing.T) {
 func TestASIDOfTheLogIsTaken(t *testing.T) {
 	t.Parallel()
 	bound := bonds{}
-	e := tracker.Evidence{Owners: bound, Records: archive{sids: map[string]string{"SM1": "a", "SM2": "b"}}}
+	e := tracker.Evidence{Log: newTape(0), Owners: bound, Records: archive{place: newPlace(), sids: map[string]string{"SM1": "a", "SM2": "b"}}}
 	own := func(sid, job string) bool {
 		mine, err := e.Own(t.Context(), sid, job)
 		require.NoError(t, err)
@@ -138,7 +138,10 @@ func TestRivalsAreTheOthersWithAnIntent(t *testing.T) {
 	t.Parallel()
 	job := delivery.Job{ID: "a"}
 	s := shelf{"a": {Token: "own"}, "b": {Token: "other"}}
-	e := tracker.Evidence{Intents: s, Pairs: s}
+	e := tracker.Evidence{Log: newTape(10), Records: archive{place: newPlace()}, Intents: s, Pairs: s, Wait: time.Millisecond}
+	_, err := e.Rivals(t.Context(), job)
+	require.ErrorContains(t, err, "at 0 of the log's 10", "an emptied ledger knows of no rival")
+	e.Log = newTape(0)
 	rivals, err := e.Rivals(t.Context(), job)
 	require.NoError(t, err)
 	require.Equal(t, []delivery.Intent{{Token: "other"}}, rivals)

@@ -34,8 +34,11 @@ type Brakes interface {
 type RefusalsConfig struct {
 	Window  time.Duration // of the messaging limit
 	Foreign func()        // counts words that somebody else uses the portfolio
-	Clock   func() time.Time
-	Log     *slog.Logger
+	// CaughtUp returns once gate and ledger have everything that the log held
+	// when it was called, or an error.
+	CaughtUp func(ctx context.Context) error
+	Clock    func() time.Time
+	Log      *slog.Logger
 }
 
 // Refusals takes the provider's word against the gate's count. A message that
@@ -94,6 +97,11 @@ func (r *Refusals) Take(ctx context.Context, e delivery.Event) error {
 	}
 	if found && intent.Attempt >= e.Attempt {
 		return nil // a late repetition: the attempt has begun
+	}
+	// A gate that has the message's SID and not yet its refusal takes the message
+	// for one that arrived, and would end the job with it.
+	if err := r.cfg.CaughtUp(ctx); err != nil {
+		return err
 	}
 	record, _, err := r.records.Get(ctx, e.Job)
 	if err != nil {

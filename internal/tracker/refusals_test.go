@@ -26,6 +26,7 @@ type refusing struct {
 	trips   map[string]time.Time
 	foreign int
 	fail    error
+	behind  error // the projections lag
 }
 
 const refusingSender, refusingOther = "15550001111", "15550002222"
@@ -37,7 +38,7 @@ func newRefusing() *refusing {
 		intent: &delivery.Intent{Job: job, Attempt: 1, Token: "t", Pool: "AC1"},
 	}
 	r.Refusals = tracker.NewRefusals(r, r, r, r, r, tracker.RefusalsConfig{
-		Window: 24 * time.Hour, Foreign: func() { r.foreign++ }, Clock: func() time.Time { return r.now }, Log: slog.New(slog.DiscardHandler),
+		Window: 24 * time.Hour, Foreign: func() { r.foreign++ }, CaughtUp: func(context.Context) error { return r.behind }, Clock: func() time.Time { return r.now }, Log: slog.New(slog.DiscardHandler),
 	})
 	return r
 }
@@ -103,6 +104,20 @@ func TestARefusedJobComesBack(t *testing.T) {
 	require.Equal(t, 2, r.record.Attempt)
 
 	r.intent.Attempt = 2 // the attempt has begun: what comes late brings nothing
+	require.NoError(t, r.Take(t.Context(), r.word(1)))
+	require.Len(t, r.parked, 1)
+}
+
+// TestAJobComesBackOnlyToAGateThatKnowsWhy: one that has the SID and not the
+// refusal would say that the message arrived.
+func TestAJobComesBackOnlyToAGateThatKnowsWhy(t *testing.T) {
+	t.Parallel()
+	r := newRefusing()
+	r.behind = errBroken
+	require.ErrorIs(t, r.Take(t.Context(), r.word(1)), errBroken)
+	require.Empty(t, r.parked)
+	require.Empty(t, r.told)
+	r.behind = nil
 	require.NoError(t, r.Take(t.Context(), r.word(1)))
 	require.Len(t, r.parked, 1)
 }
