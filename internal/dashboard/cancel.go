@@ -72,6 +72,15 @@ func (a *API) cancelJob(r *http.Request) (any, error) {
 		case err != nil:
 			return nil, err
 		}
+		// Its next attempt may have been decided on and not be shown yet: an end
+		// told of the attempt before would leave that one free to go.
+		if err := a.cfg.Redriver.CaughtUp(r.Context()); err != nil {
+			a.cfg.Log.WarnContext(r.Context(), "the end of a canceled job is not told yet", "job", record.ID, "error", err)
+			return nil, problem{http.StatusServiceUnavailable, "unavailable", "canceling could not be completed: repeat the request", ""}
+		}
+		if record, err = a.findJob(r); err != nil {
+			return nil, err
+		}
 	}
 	// The job will not be sent. A crash here leaves it flagged and looking as
 	// before: the dispatcher that next finds it in its stream ends it, with

@@ -2,6 +2,7 @@ package dashboard_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"testing"
 
@@ -109,4 +110,23 @@ func TestACancellationThatWasNotToldCanBeRepeated(t *testing.T) {
 	w.refused(w.cancel(), 503, "unavailable", "")
 	w.jobs.mute = false
 	require.Contains(t, w.cancel().text, `"status":"canceled"`)
+}
+
+// TestACanceledJobIsToldOfItsPresentAttempt: the state may lag behind the log
+// when the job is canceled, and an end of an earlier attempt stops no later one.
+func TestACanceledJobIsToldOfItsPresentAttempt(t *testing.T) {
+	t.Parallel()
+	w := withJob(t, 1, delivery.EventSending)
+	w.redrives.behind = errors.New("behind")
+	require.Equal(t, http.StatusServiceUnavailable, w.cancel().status)
+	require.Equal(t, []string{"order-1"}, w.gate.asked, "it is stopped all the same")
+	require.Empty(t, w.jobs.told)
+
+	w.redrives.behind = nil
+	w.redrives.caughtUp = func() {
+		next := delivery.Job{ID: "order-1", From: "whatsapp:+" + sender, To: customer}.Happened(delivery.EventParked, 2, noon, "parked")
+		w.jobs.records[0] = w.jobs.records[0].Apply(next)
+	}
+	require.Contains(t, w.cancel().text, `"status":"canceled"`)
+	require.Equal(t, "canceled:order-1:2", w.jobs.told[0].ID)
 }

@@ -17,14 +17,20 @@ import (
 
 // redrives is a Redriver; fail says what a job's redrive comes to.
 type redrives struct {
-	fail   map[string]error
-	behind error
+	fail     map[string]error
+	behind   error
+	caughtUp func() // nil: nothing was on its way
 
 	mu    sync.Mutex
 	asked map[string]int
 }
 
-func (d *redrives) CaughtUp(context.Context) error { return d.behind }
+func (d *redrives) CaughtUp(context.Context) error {
+	if d.caughtUp != nil {
+		d.caughtUp()
+	}
+	return d.behind
+}
 
 func (d *redrives) Redrive(_ context.Context, r delivery.Record, attempt int) error {
 	if err := d.fail[r.ID]; err != nil {
