@@ -3,6 +3,7 @@ package main_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -48,6 +49,17 @@ func (b bare) publish(subject string, data []byte, msgID string) *jetstream.PubA
 	ack, err := b.try(subject, data, msgID)
 	require.NoError(b.t, err)
 	return ack
+}
+
+// queue publishes without waiting for the answer, as far as the client allows.
+func (b bare) queue(msg *nats.Msg) {
+	b.t.Helper()
+	_, err := b.js.PublishMsgAsync(msg)
+	for errors.Is(err, jetstream.ErrTooManyStalledMsgs) {
+		<-b.js.PublishAsyncComplete()
+		_, err = b.js.PublishMsgAsync(msg)
+	}
+	require.NoError(b.t, err)
 }
 
 // logEnd is the last sequence of the log: what has happened so far.

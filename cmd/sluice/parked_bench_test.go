@@ -118,11 +118,7 @@ func (p *parkedBench) fill() {
 		msg.Data = notice(fmt.Sprint("parked-", i), from, 1_000_000+i).with("priority", "low").with("category", "marketing").json()
 		msg.Header.Set("Sluice-Attempt", "1")
 		msg.Header.Set(nats.MsgIdHdr, fmt.Sprintf("p:SLUICE_JOBS:%d:1", i))
-		_, err := p.nats.js.PublishMsgAsync(msg)
-		for err != nil {
-			<-p.nats.js.PublishAsyncComplete()
-			_, err = p.nats.js.PublishMsgAsync(msg)
-		}
+		p.nats.queue(msg)
 	}
 	<-p.nats.js.PublishAsyncComplete()
 	require.GreaterOrEqual(p.b, p.parked(), p.n)
@@ -184,8 +180,7 @@ func BenchmarkBehindMany(b *testing.B) {
 		settings := quick(b).with("SLUICE_FSYNC", "always", "SLUICE_WINDOW", "24h", "SLUICE_POOL_BY", "sender")
 		h := startHouse(b, settings)
 		for i := range many {
-			_, err := h.nats.js.PublishAsync(subject("normal", alpha), notice(fmt.Sprint("many-", i), alpha, i).json())
-			require.NoError(b, err)
+			h.nats.queue(&nats.Msg{Subject: subject("normal", alpha), Data: notice(fmt.Sprint("many-", i), alpha, i).json()})
 		}
 		<-h.nats.js.PublishAsyncComplete()
 		var backlog struct{ Ready int }
