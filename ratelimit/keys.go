@@ -17,6 +17,11 @@ const (
 	// Owner: admit, sender, pool, apply. Life: for ever.
 	keyPools = "{sluice}:pools"
 
+	// keySenders: set of the names of all senders seen, those included that a
+	// customer has only written to.
+	// Owner: admit, sender, apply. Life: for ever.
+	keySenders = "{sluice}:senders"
+
 	// prefixJob + job id: hash, what the gate knows of a job and its attempts;
 	// fields in record.lua.
 	// Owner: admit, claim, giveback, cancel, apply. Life: none while the job
@@ -115,6 +120,7 @@ var waitingFields = []string{"0", "1", "2", "version"}
 var luaKeys = map[string]string{
 	"GATE_KEY":          keyGate,
 	"POOLS_KEY":         keyPools,
+	"SENDERS_KEY":       keySenders,
 	"JOB_KEY":           prefixJob,
 	"SENDER_KEY":        prefixSender,
 	"POOL_KEY":          prefixPool,

@@ -62,10 +62,10 @@ func (m *model) full(window string, limit int) (full bool, back time.Time) {
 	return true, times[len(times)-limit].Add(m.span)
 }
 
-// decide is the whole decision but for the rate. It changes what the gate
-// changes; the moment to send is the gate's.
-func (m *model) decide(t *task, reserving bool, sendAt time.Time) ratelimit.Verdict {
-	wrote, ok := m.wrote[[2]string{t.Sender, t.Customer}]
+// decide is the whole decision. It changes what the gate changes.
+func (m *model) decide(t *task, reserving bool) ratelimit.Verdict {
+	t.as = m.is(t.Customer)
+	wrote, ok := m.wrote[[2]string{t.Sender, t.as}]
 	inWindow := ok && m.now.Before(wrote.Add(m.service))
 	if !inWindow && !t.Template {
 		if !reserving {
@@ -94,8 +94,21 @@ func (m *model) decide(t *task, reserving bool, sendAt time.Time) ratelimit.Verd
 		t.state, t.waits, t.needs = "parked", pool, place
 		return ratelimit.Verdict{Outcome: ratelimit.OutcomePark, Reason: reason, At: at, Pool: pool}
 	}
-	if reserving && t.state == "reserved" && !place && t.pool == pool && t.counts != inWindow {
+	if t.state == "reserved" {
+		if reserving && !place && t.pool == pool && t.counts != inWindow {
+			return t.verdict
+		}
+		sendAt := t.verdict.At
+		if m.now.After(sendAt) {
+			sendAt = m.now
+		}
+		m.grant(t, pool, reserving, inWindow, sendAt)
 		return t.verdict
+	}
+	sendAt, reason, at := m.book(t)
+	if reason != "" {
+		t.state, t.waits, t.needs = "parked", pool, place
+		return ratelimit.Verdict{Outcome: ratelimit.OutcomePark, Reason: reason, At: at, Pool: pool}
 	}
 	m.grant(t, pool, reserving, inWindow, sendAt)
 	return t.verdict
@@ -103,7 +116,7 @@ func (m *model) decide(t *task, reserving bool, sendAt time.Time) ratelimit.Verd
 
 // needsPlace: the customer is not counted in both windows.
 func (m *model) needsPlace(t *task, pool string) bool {
-	return !m.has(senderWindow(t.Sender), t.Customer) || !m.has(poolWindow(pool), t.Customer)
+	return !m.has(senderWindow(t.Sender), t.as) || !m.has(poolWindow(pool), t.as)
 }
 
 // place says why a job that needs a place gets none.
@@ -116,7 +129,7 @@ func (m *model) place(t *task, pool string, reserving bool) (reason string, at t
 		{senderWindow(t.Sender), ratelimit.ReasonSenderLimit, m.senderLimit(t.Sender)},
 		{poolWindow(pool), ratelimit.ReasonPoolLimit, m.poolLimit(pool, t.Priority)},
 	} {
-		if m.has(w.name, t.Customer) {
+		if m.has(w.name, t.as) {
 			continue
 		}
 		full, back := m.full(w.name, w.limit)
@@ -156,7 +169,7 @@ func (m *model) passes(t *task, pool string) bool {
 		}
 	}
 	limit := m.poolLimit(pool, t.Priority)
-	last := limit >= 0 && !m.has(poolWindow(pool), t.Customer) && limit-len(m.times(poolWindow(pool))) <= all
+	last := limit >= 0 && !m.has(poolWindow(pool), t.as) && limit-len(m.times(poolWindow(pool))) <= all
 	return same > 0 || last
 }
 
@@ -193,8 +206,45 @@ func (m *model) naive(of func(*task) bool) int {
 	for _, t := range m.jobs {
 		sent := t.state == "granted" || t.state == "delivered"
 		if sent && t.counts && of(t) && t.at.After(m.now.Add(-m.window)) {
-			customers[t.Customer] = true
+			customers[m.is(t.as)] = true
 		}
 	}
 	return len(customers)
+}
+
+// interval of the rate that every sender has in the machine.
+const interval = time.Microsecond
+
+// book books the rate of the sender and the pace of the customer, or says why
+// not and until when.
+func (m *model) book(t *task) (sendAt time.Time, reason string, back time.Time) {
+	kept := earlier(m.rate[t.Sender], m.now.Add(m.horizon+interval))
+	sendAt = later(kept, m.now)
+	if sendAt.After(m.now.Add(m.horizon)) {
+		m.rate[t.Sender] = kept
+		return sendAt, ratelimit.ReasonRate, sendAt.Add(-m.horizon)
+	}
+	pair, ahead := [2]string{t.Sender, t.as}, time.Duration(m.burst-1)*m.spacing
+	due := earlier(m.due[pair], m.now.Add(m.horizon+ahead+m.spacing))
+	if turn := due.Add(-ahead); turn.After(sendAt) {
+		m.due[pair] = due
+		return sendAt, ratelimit.ReasonPairRate, turn
+	}
+	m.due[pair] = later(due, sendAt).Add(m.spacing)
+	m.rate[t.Sender] = sendAt.Add(interval)
+	return sendAt, "", time.Time{}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

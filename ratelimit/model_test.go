@@ -12,6 +12,8 @@ import (
 // before it.
 type model struct {
 	window, span, service time.Duration
+	horizon, spacing      time.Duration
+	burst                 int
 	defaultLimit          int
 	now                   time.Time
 
@@ -20,6 +22,9 @@ type model struct {
 	member  map[string]string                // sender → pool
 	wrote   map[[2]string]time.Time          // sender, customer → last message
 	places  map[string]map[string][]*counted // window → customer → stack
+	alias   map[string]string                // customer → the one that it is
+	due     map[[2]string]time.Time          // sender, customer → due at an even pace
+	rate    map[string]time.Time             // sender → when its rate is free again
 	jobs    []*task
 }
 
@@ -35,6 +40,7 @@ type task struct {
 	state   string // "", parked, reserved, granted, back, delivered, over
 	verdict ratelimit.Verdict
 	pool    string // where it counts
+	as      string // the customer whom it counted as when it was last asked for
 	counts  bool
 	waits   string // the pool in which it is marked as waiting
 	needs   bool   // a place, when it was marked
@@ -45,6 +51,8 @@ func newModel(o ratelimit.Options) *model {
 	return &model{
 		window: o.Window, span: o.Window + o.Margin,
 		service: o.ServiceWindow - min(o.Margin, o.ServiceWindow/100), defaultLimit: o.DefaultLimit,
+		horizon: o.Horizon, spacing: o.PairSpacing, burst: o.PairBurst,
+		alias: map[string]string{}, due: map[[2]string]time.Time{}, rate: map[string]time.Time{},
 		now: startAt, senders: map[string]*ratelimit.SenderPolicy{}, pools: map[string]ratelimit.PoolPolicy{},
 		member: map[string]string{}, wrote: map[[2]string]time.Time{}, places: map[string]map[string][]*counted{},
 	}
@@ -53,8 +61,16 @@ func newModel(o ratelimit.Options) *model {
 func senderWindow(sender string) string { return "sender " + sender }
 func poolWindow(pool string) string     { return "pool " + pool }
 
+// is the customer behind an address.
+func (m *model) is(customer string) string {
+	for m.alias[customer] != "" {
+		customer = m.alias[customer]
+	}
+	return customer
+}
+
 func (m *model) top(window, customer string) *counted {
-	stack := m.places[window][customer]
+	stack := m.places[window][m.is(customer)]
 	if len(stack) == 0 {
 		return nil
 	}
@@ -65,6 +81,7 @@ func (m *model) push(window, customer string, c *counted) {
 	if m.places[window] == nil {
 		m.places[window] = map[string][]*counted{}
 	}
+	customer = m.is(customer)
 	m.places[window][customer] = append(m.places[window][customer], c)
 }
 
@@ -92,15 +109,15 @@ func (m *model) count(t *task, at time.Time) {
 		windows = append(windows, poolWindow(now))
 	}
 	for _, w := range windows {
-		if top := m.top(w, t.Customer); top != nil && !top.at.Before(at) {
+		if top := m.top(w, t.as); top != nil && !top.at.Before(at) {
 			at = top.at.Add(time.Microsecond)
 		}
 	}
 	for _, w := range windows {
-		if top := m.top(w, t.Customer); top != nil && top.by == t {
+		if top := m.top(w, t.as); top != nil && top.by == t {
 			top.at = at
 		} else {
-			m.push(w, t.Customer, &counted{t, at})
+			m.push(w, t.as, &counted{t, at})
 		}
 	}
 }
@@ -109,10 +126,10 @@ func (m *model) count(t *task, at time.Time) {
 // on top of it, its entry stays and is nobody's.
 func (m *model) giveBack(t *task) {
 	for _, w := range []string{senderWindow(t.Sender), poolWindow(t.pool)} {
-		stack := m.places[w][t.Customer]
-		if top := m.top(w, t.Customer); top != nil && top.by == t {
+		stack := m.places[w][m.is(t.as)]
+		if top := m.top(w, t.as); top != nil && top.by == t {
 			stack = stack[:len(stack)-1]
-			m.places[w][t.Customer] = stack
+			m.places[w][m.is(t.as)] = stack
 		}
 		for _, c := range stack {
 			if c.by == t {
@@ -128,7 +145,7 @@ func (m *model) prove(t *task, at time.Time, delivered bool) {
 		return
 	}
 	if t.counts && at.After(m.now.Add(-m.span)) {
-		inSender, inPool := m.top(senderWindow(t.Sender), t.Customer), m.top(poolWindow(t.pool), t.Customer)
+		inSender, inPool := m.top(senderWindow(t.Sender), t.as), m.top(poolWindow(t.pool), t.as)
 		own := t.state != "back" && inSender != nil && inPool != nil && inSender.by == t && inPool.by == t
 		if !own || at.After(inSender.at) {
 			m.count(t, at)
@@ -153,4 +170,41 @@ func (m *model) join(sender, pool string) {
 			m.push(poolWindow(pool), customer, &counted{at: from.at})
 		}
 	}
+}
+
+// merge makes two customers one. Where only one of them counts, its sends are
+// the other's; where both do, one place remains that is nobody's.
+func (m *model) merge(alias, customer string) {
+	customer = m.is(customer)
+	if alias == customer || m.alias[alias] == customer {
+		return
+	}
+	for w, stacks := range m.places {
+		var from *counted
+		if n := len(stacks[alias]); n > 0 {
+			from = stacks[alias][n-1]
+		}
+		to := m.top(w, customer)
+		late := func(c *counted) bool { return c != nil && c.at.After(m.now.Add(-m.span)) }
+		if late(from) {
+			if late(to) {
+				at := from.at
+				if to.at.After(at) {
+					at = to.at
+				}
+				stacks[customer] = append(stacks[customer], &counted{at: at.Add(time.Microsecond)})
+			} else {
+				stacks[customer] = stacks[alias]
+			}
+		}
+		delete(stacks, alias)
+	}
+	for _, times := range []map[[2]string]time.Time{m.wrote, m.due} {
+		for key, at := range times {
+			if same := [2]string{key[0], customer}; key[1] == alias && at.After(times[same]) {
+				times[same] = at
+			}
+		}
+	}
+	m.alias[alias] = customer
 }

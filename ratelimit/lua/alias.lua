@@ -41,11 +41,11 @@ end
 
 for _, pool in ipairs(call('SMEMBERS', POOLS_KEY)) do
   merge_window(POOL_WINDOW_KEY .. pool)
-  for _, sender in ipairs(call('HKEYS', MEMBERS_KEY .. pool)) do
-    merge_window(SENDER_WINDOW_KEY .. sender)
-    merge_time(INBOUND_KEY .. sender .. ':')
-    merge_time(PAIR_KEY .. sender .. ':')
-  end
+end
+for _, sender in ipairs(call('SMEMBERS', SENDERS_KEY)) do
+  merge_window(SENDER_WINDOW_KEY .. sender)
+  merge_time(INBOUND_KEY .. sender .. ':')
+  merge_time(PAIR_KEY .. sender .. ':')
 end
 
 local to = CUSTOMER_KEY .. target

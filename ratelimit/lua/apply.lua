@@ -109,6 +109,7 @@ local function inbound(c)
   local name, left = INBOUND_KEY .. c.sender .. ':' .. customer, at + SERVICE - now
   if left > 0 and at > tonumber(call('GET', name) or '0') then
     call('SET', name, us(at), 'PX', ms(left))
+    call('SADD', SENDERS_KEY, c.sender)
     wake(customer)
   end
 end

@@ -70,6 +70,7 @@ local function join(sender, pool)
   tally(pool)
   if sender.member ~= pool then
     call('SADD', POOLS_KEY, pool)
+    call('SADD', SENDERS_KEY, sender.name)
     call('HSET', SENDER_KEY .. sender.name, 'member', pool)
     if left or call('ZCARD', SENDER_WINDOW_KEY .. sender.name) > 0 then
       call('HSET', MOVES_KEY .. pool, sender.name, '+inf')
