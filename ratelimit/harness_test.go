@@ -46,7 +46,8 @@ type bench struct {
 	versions atomic.Uint64
 }
 
-// onEach runs a test on miniredis, and on the real server if there is one.
+// onEach runs a test on miniredis, and where redis-server is found, on one and on
+// a cluster.
 func onEach(t *testing.T, opts ratelimit.Options, test func(t *testing.T, b *bench)) {
 	t.Helper()
 	t.Run("miniredis", func(t *testing.T) {
@@ -57,6 +58,10 @@ func onEach(t *testing.T, opts ratelimit.Options, test func(t *testing.T, b *ben
 		t.Run("redis", func(t *testing.T) {
 			t.Parallel()
 			test(t, onReal(t, opts))
+		})
+		t.Run("cluster", func(t *testing.T) {
+			t.Parallel()
+			test(t, onCluster(t, opts))
 		})
 	}
 }
@@ -77,12 +82,18 @@ func onReal(t testing.TB, opts ratelimit.Options) *bench {
 
 func newBench(t testing.TB, rdb *redis.Client, opts ratelimit.Options, real bool) *bench {
 	t.Helper()
+	return newBenchOn(t, rdb, rdb, opts, real)
+}
+
+// newBenchOn is a gate on all servers, of which the test looks into one.
+func newBenchOn(t testing.TB, all redis.UniversalClient, rdb *redis.Client, opts ratelimit.Options, real bool) *bench {
+	t.Helper()
 	t.Cleanup(func() { _ = rdb.Close() })
 	c := &clock{now: startAt}
 	if opts.Now == nil {
 		opts.Now = c.Now
 	}
-	b := &bench{Gate: ratelimit.New(rdb, opts), rdb: rdb, clock: c, opts: opts.WithDefaults(), real: real}
+	b := &bench{Gate: ratelimit.New(all, opts), rdb: rdb, clock: c, opts: opts.WithDefaults(), real: real}
 	b.open(t)
 	return b
 }

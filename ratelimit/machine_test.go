@@ -57,6 +57,10 @@ func runMachine(t *testing.T, changes bool) {
 	if shared == nil {
 		return
 	}
+	t.Run("cluster", func(t *testing.T) {
+		t.Parallel()
+		check(t, onCluster(t, modelOptions))
+	})
 	for i := range 4 {
 		t.Run(fmt.Sprint("redis ", i), func(t *testing.T) {
 			t.Parallel()

@@ -20,6 +20,7 @@ func TestMain(m *testing.M) {
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		stopSharedServer()
+		stopCluster()
 		os.Exit(code)
 	}))
 }

@@ -40,7 +40,7 @@ type task struct {
 	state   string // "", parked, reserved, granted, back, delivered, over
 	verdict ratelimit.Verdict
 	pool    string // where it counts
-	as      string // the customer whom it counted as when it was last asked for
+	as      string // the customer whom it counted as when it was last spoken of
 	counts  bool
 	waits   string // the pool in which it is marked as waiting
 	needs   bool   // a place, when it was marked
@@ -125,6 +125,7 @@ func (m *model) count(t *task, at time.Time) {
 // giveBack takes a send off the two stacks where it is on top. Where others are
 // on top of it, its entry stays and is nobody's.
 func (m *model) giveBack(t *task) {
+	t.as = m.is(t.as)
 	for _, w := range []string{senderWindow(t.Sender), poolWindow(t.pool)} {
 		stack := m.places[w][m.is(t.as)]
 		if top := m.top(w, t.as); top != nil && top.by == t {
@@ -144,6 +145,7 @@ func (m *model) prove(t *task, at time.Time, delivered bool) {
 	if t.state == "delivered" || t.state == "back" && !delivered {
 		return
 	}
+	t.as = m.is(t.as)
 	if t.counts && at.After(m.now.Add(-m.span)) {
 		inSender, inPool := m.top(senderWindow(t.Sender), t.as), m.top(poolWindow(t.pool), t.as)
 		own := t.state != "back" && inSender != nil && inPool != nil && inSender.by == t && inPool.by == t

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,9 +19,10 @@ const databases = 4096
 
 // server is a redis-server child process.
 type server struct {
-	cmd    *exec.Cmd
-	dir    string
-	socket string
+	cmd     *exec.Cmd
+	dir     string
+	socket  string // or
+	address string
 }
 
 // shared is the real server of this run, nil if none was found. Each test uses
@@ -57,30 +59,69 @@ func stopSharedServer() {
 	}
 }
 
-// startServer starts a redis-server that keeps its data in dir.
+// startServer starts a redis-server that keeps its data in dir and listens on a
+// socket there.
 func startServer(dir string) (*server, error) {
+	socket := filepath.Join(dir, "s")
+	s, err := launch(dir, "--port", "0", "--unixsocket", socket, "--databases", fmt.Sprint(databases))
+	if err != nil {
+		return nil, err
+	}
+	s.socket = socket
+	rdb := s.client(0)
+	defer rdb.Close()
+	return s, s.answers(rdb)
+}
+
+// launch starts a redis-server without snapshots.
+func launch(dir string, args ...string) (*server, error) {
 	bin, err := exec.LookPath("redis-server")
 	if err != nil {
 		return nil, errNoBin
 	}
-	s := &server{dir: dir, socket: filepath.Join(dir, "s")}
-	s.cmd = exec.Command(bin, "--port", "0", "--unixsocket", s.socket, "--save", "",
-		"--dir", dir, "--databases", fmt.Sprint(databases))
-	if err := s.cmd.Start(); err != nil {
+	s := &server{dir: dir, cmd: exec.Command(bin, append(args, "--save", "", "--dir", dir)...)}
+	return s, s.cmd.Start()
+}
+
+// launchTCP is launch with a port of the loopback interface.
+func launchTCP(dir string, args ...string) (*server, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		return nil, err
 	}
-	rdb := s.client(0)
+	address := l.Addr().String()
+	_ = l.Close()
+	_, port, _ := net.SplitHostPort(address)
+	s, err := launch(dir, append(args, "--bind", "127.0.0.1", "--port", port)...)
+	if err != nil {
+		return nil, err
+	}
+	s.address = address
+	rdb := redis.NewClient(&redis.Options{Addr: address, MaxRetries: -1})
 	defer rdb.Close()
-	deadline := time.After(10 * time.Second)
-	for rdb.Ping(context.Background()).Err() != nil {
+	return s, s.answers(rdb)
+}
+
+// answers waits until the server does, and kills one that does not.
+func (s *server) answers(rdb *redis.Client) error {
+	err := until(func() bool { return rdb.Ping(context.Background()).Err() == nil })
+	if err != nil {
+		s.kill()
+	}
+	return err
+}
+
+// until asks again and again for up to 20 seconds.
+func until(met func() bool) error {
+	deadline := time.After(20 * time.Second)
+	for !met() {
 		select {
 		case <-deadline:
-			s.kill()
-			return nil, errors.New("redis-server does not answer")
+			return errors.New("redis-server did not get there in time")
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
-	return s, nil
+	return nil
 }
 
 func (s *server) kill() {
