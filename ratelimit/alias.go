@@ -10,8 +10,9 @@ import (
 // windows and the pace of messages. What was kept for alias becomes the
 // customer's in the same step, the later of two times and the newer of two
 // statements; where both have a place, one remains, which no failed attempt
-// gives back before it ages out. An alias may change its customer: what it has
-// sent stays counted where it is. An alias of itself, over whatever detour,
+// gives back before it ages out. An alias may change its customer: what was sent to
+// it stays counted where it is, and counts for the new customer too, because which
+// messages were whose is no longer known. An alias of itself, over whatever detour,
 // changes nothing. Versions are as in SetSender. The step takes time with the
 // number of senders, about a microsecond each.
 func (g *Gate) SetAlias(ctx context.Context, alias, customer string, version uint64) error {

@@ -135,3 +135,19 @@ func TestAliasesHaveNoCircles(t *testing.T) {
 		require.Error(t, b.SetAlias(t.Context(), opaque, "", 9))
 	})
 }
+
+// An address that proves to be another customer's than was thought counts for
+// both: what was sent to which of the two is no longer known.
+func TestAliasThatChangesItsCustomer(t *testing.T) {
+	t.Parallel()
+	onEach(t, ratelimit.Options{Window: time.Hour, Margin: time.Minute}, func(t *testing.T, b *bench) {
+		b.aliases(t, opaque, phone)
+		b.goes(t, job("a", sender, opaque))
+		b.aliases(t, opaque, "15559990000")
+		require.Equal(t, 2, b.used(t))
+		b.setsPool(t, ratelimit.PoolPolicy{Limit: limit(2)})
+		for i, to := range []string{opaque, phone, "15559990000"} {
+			b.goes(t, job(fmt.Sprint("again", i), sender, to))
+		}
+	})
+}

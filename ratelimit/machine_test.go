@@ -253,6 +253,9 @@ func (m *machine) oneCustomer(rt *rapid.T) {
 		rt.Skip("not now")
 	}
 	alias, customer := someCustomer.Draw(rt, "alias"), someCustomer.Draw(rt, "customer")
+	if !m.changes && m.alias[alias] != "" {
+		rt.Skip("one customer that proves to be two may have been written to as two")
+	}
 	require.NoError(rt, m.gate.SetAlias(m.ctx, alias, customer, m.gate.version()))
 	m.merge(alias, customer)
 }

@@ -181,6 +181,7 @@ func (m *model) merge(alias, customer string) {
 	if alias == customer || m.alias[alias] == customer {
 		return
 	}
+	before := m.is(alias)
 	for w, stacks := range m.places {
 		var from *counted
 		if n := len(stacks[alias]); n > 0 {
@@ -200,6 +201,10 @@ func (m *model) merge(alias, customer string) {
 			}
 		}
 		delete(stacks, alias)
+		shared, to := m.top(w, before), m.top(w, customer)
+		if before != alias && before != customer && late(shared) && (to == nil || !shared.at.Before(to.at)) {
+			m.push(w, customer, &counted{at: shared.at.Add(time.Microsecond)})
+		}
 	}
 	for _, times := range []map[[2]string]time.Time{m.wrote, m.due} {
 		for key, at := range times {

@@ -16,18 +16,22 @@ if known == target then
 end
 
 -- Where both have a place, theirs goes above both scores. So it is no grant's,
--- and no attempt that fails takes the other one's place along.
+-- and no attempt that fails takes the other one's place along. Which of the sends
+-- to the customer that it was taken for before were its own is not known: it is
+-- counted as if the last one was.
+local before = known and canonical(known)
 local function merge_window(window)
-  local from = score_of(window, alias)
-  if not from then
-    return
+  local from, to = score_of(window, alias), score_of(window, target)
+  if from then
+    call('ZREM', window, alias)
+    if from > cutoff then
+      to = to and to > cutoff and math.max(from, to) + 1 or from
+      call('ZADD', window, us(to), target)
+    end
   end
-  call('ZREM', window, alias)
-  local to = score_of(window, target)
-  if from > cutoff and to and to > cutoff then
-    call('ZADD', window, us(math.max(from, to) + 1), target)
-  elseif from > cutoff then
-    call('ZADD', window, us(from), target)
+  local shared = before and before ~= target and score_of(window, before)
+  if shared and shared > cutoff and shared >= (to or 0) then
+    call('ZADD', window, us(shared + 1), target)
   end
 end
 
