@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -65,21 +66,41 @@ func BenchmarkAdmitEmbedded(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "admissions/s")
 }
 
-// BenchmarkMemory reports what one customer in a sender's and a pool's window
-// costs, and one job that has ended well.
+// BenchmarkMemory reports what the gate keeps for a customer and for a job, in
+// bytes of Redis memory: both windows of a customer together, and the other keys
+// one by one.
 func BenchmarkMemory(b *testing.B) {
 	if shared == nil {
 		b.Skip("needs redis-server")
 	}
-	g := fullGate(b, 2*tracked)
-	windows := g.memory(b, "{sluice}:window:sender:15550001111") + g.memory(b, "{sluice}:window:pool:pool")
+	g := fullGate(b, tracked)
+	from := "15550001111"
+	windows := g.memory(b, "{sluice}:window:sender:"+from) + g.memory(b, "{sluice}:window:pool:pool")
+	sent := g.memory(b, "{sluice}:job:job-8")
 	g.apply(b,
 		ratelimit.Change{Kind: ratelimit.Progress, Job: "job-7", Attempt: 1, At: startAt,
 			Status: "delivered", SID: "SM0123456789abcdef0123456789abcdef"},
-		ratelimit.Change{Kind: ratelimit.Ended, Job: "job-7", Attempt: 1, At: startAt.AddDate(10, 0, 0), Status: "delivered"})
+		ratelimit.Change{Kind: ratelimit.Ended, Job: "job-7", Attempt: 1, At: startAt.AddDate(10, 0, 0), Status: "delivered"},
+		ratelimit.Change{Kind: ratelimit.Inbound, Sender: from, Customer: customer(3), At: time.Now()})
+	require.NoError(b, g.SetConsent(b.Context(), customer(3), from, ratelimit.Out, startAt, 1))
+	require.NoError(b, g.SetAlias(b.Context(), "US.13491208655302741918", customer(4), 1))
+
+	needy, ready := job("parked", from, customer(tracked)), job("ready", from, customer(5))
+	require.Equal(b, ratelimit.ReasonSenderLimit, g.parks(b, needy, ratelimit.ReasonSenderLimit).Reason)
+	require.NoError(b, g.Shelve(b.Context(), needy, 1<<30))
+	require.NoError(b, g.SetPool(b.Context(), "pool", ratelimit.PoolPolicy{Paused: true}, 1))
+	g.parks(b, ready, ratelimit.ReasonPoolPaused)
+	require.NoError(b, g.Shelve(b.Context(), ready, 1<<30+1))
 	for b.Loop() {
 		b.ReportMetric(float64(windows)/tracked, "B/customer")
-		b.ReportMetric(float64(g.memory(b, "{sluice}:job:job-7")), "B/job")
+		b.ReportMetric(float64(sent), "B/job-sent")
+		b.ReportMetric(float64(g.memory(b, "{sluice}:job:job-7")), "B/job-ended")
+		b.ReportMetric(float64(g.memory(b, "{sluice}:job:parked")+g.memory(b, "{sluice}:customer:"+customer(tracked))), "B/job-parked")
+		b.ReportMetric(float64(g.memory(b, "{sluice}:job:ready")), "B/job-ready")
+		b.ReportMetric(float64(g.memory(b, "{sluice}:pair:"+from+":"+customer(tracked-1))), "B/pace")
+		b.ReportMetric(float64(g.memory(b, "{sluice}:inbound:"+from+":"+customer(3))), "B/service-window")
+		b.ReportMetric(float64(g.memory(b, "{sluice}:customer:"+customer(3))), "B/consent")
+		b.ReportMetric(float64(g.memory(b, "{sluice}:customer:US.13491208655302741918")), "B/alias")
 	}
 }
 

@@ -95,22 +95,23 @@ func TestNobodyIsLostInAMove(t *testing.T) {
 	t.Parallel()
 	opts := ratelimit.Options{Window: time.Hour, DefaultLimit: ratelimit.Unlimited, DefaultMPS: 1e6, PairSpacing: -1}
 	onEach(t, opts, func(t *testing.T, b *bench) {
+		const few = 300 // one step and a bit
 		rapid.Check(t, func(rt *rapid.T) {
 			b.reset(t)
-			b.countMany(t, moved)
+			b.countMany(t, few)
 			n := 0
 			again := func(i int) ratelimit.Request {
 				n++
 				return requestIn(fmt.Sprint("again", n), sender, customer(i), "new")
 			}
-			some := rapid.IntRange(0, moved-1)
+			some := rapid.IntRange(0, few-1)
 			var late []ratelimit.Request
-			for b.pool(t, "new").Closed || n < 2 {
+			for b.pool(t, "new").Closed || n < 4 {
 				b.clock.advance(time.Millisecond)
 				i := some.Draw(rt, "customer")
 				switch rapid.IntRange(0, 3).Draw(rt, "event") {
 				case 0: // one step on
-					b.reserve(t, again(moved+n))
+					b.reserve(t, again(few+n))
 				case 1: // one that may or may not be in yet
 					r := again(i)
 					if b.admit(t, r).Outcome == ratelimit.OutcomeGo {

@@ -166,8 +166,17 @@ end
 -- Parks the job unless the customer can take the places that it lacks, and the
 -- pool has one for each job that waits before.
 local function no_place(sender, pool, lacks_sender, lacks_pool)
-  if lacks_pool and pool.moving and move_on(pool.name) then
-    return park(sender, 'pool_closed', '', now + HORIZON)
+  if lacks_pool and pool.moving then
+    if move_on(pool.name) then
+      return park(sender, 'pool_closed', '', now + HORIZON)
+    end
+    -- The last step may have brought this customer.
+    in_pool = score_of(POOL_WINDOW_KEY .. pool.name, customer)
+    lacks_pool = not in_pool or in_pool <= cutoff
+    needs_place = lacks_sender or lacks_pool
+    if not needs_place then
+      return nil
+    end
   end
   local reason, at = nil, 0
   local function full(window, limit, left, why)
