@@ -113,7 +113,7 @@ func (s *server) answers(rdb *redis.Client) error {
 
 // until asks again and again for up to 20 seconds.
 func until(met func() bool) error {
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(90 * time.Second)
 	for !met() {
 		select {
 		case <-deadline:
