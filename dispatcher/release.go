@@ -254,6 +254,13 @@ func (r *Releaser) serveReady(ctx context.Context, senders []string, end time.Ti
 			if err != nil {
 				return err
 			}
+			if v.Outcome == ratelimit.OutcomeEnded {
+				// The gate has forgotten where it lay. A move that fails now
+				// leaves it to its turn in the room's order.
+				if err := r.gate.Unshelve(ctx, sender, entry.Seq); err != nil {
+					return err
+				}
+			}
 			if blocked(v) && v.Reason == ratelimit.ReasonRate {
 				break // the sender's others would wait for the same
 			}
@@ -288,6 +295,9 @@ func (r *Releaser) letOut(ctx context.Context, p delivery.Parked, moves *team) (
 	// parked; reserving again finds the same reservation.
 	e := p.Task.Job.Happened(delivery.EventReleased, p.Task.Attempt, v.Now, fmt.Sprintf("released:%d", p.Seq))
 	return v, moves.do(func() error {
+		if v.Outcome == ratelimit.OutcomeEnded {
+			return r.room.Release(ctx, p) // its end has been told: nothing happens to it
+		}
 		if _, err := r.log.Append(ctx, e); err != nil {
 			return err
 		}

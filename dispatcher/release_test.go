@@ -118,7 +118,7 @@ func TestAJobThatMustEndIsLetOut(t *testing.T) {
 	t.Parallel()
 	for _, o := range []ratelimit.Outcome{
 		ratelimit.OutcomeCanceled, ratelimit.OutcomeExpired, ratelimit.OutcomeSuppressed, ratelimit.OutcomeNoWindow,
-		ratelimit.OutcomeEnded, ratelimit.OutcomePrior, ratelimit.OutcomeConflict,
+		ratelimit.OutcomePrior, ratelimit.OutcomeConflict,
 	} {
 		w := newWorld(t)
 		refuses(o)(w)
@@ -126,6 +126,30 @@ func TestAJobThatMustEndIsLetOut(t *testing.T) {
 		require.NoError(t, w.lets.Pass(t.Context()))
 		require.Equal(t, []string{"a"}, w.released(), o)
 	}
+}
+
+// TestAnEndedJobLeavesTheRoom: past a head that waits for a place, and without
+// an event, as its end has been told.
+func TestAnEndedJobLeavesTheRoom(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.park("head", sender, delivery.Normal)
+	w.park("canceled", sender, delivery.Normal)
+	w.gate.refuse = func(r ratelimit.Request) (ratelimit.Verdict, bool) {
+		if r.Job == "canceled" {
+			return ratelimit.Verdict{Outcome: ratelimit.OutcomeEnded, Reason: "canceled"}, true
+		}
+		return ratelimit.Verdict{Outcome: ratelimit.OutcomePark, Reason: ratelimit.ReasonPoolLimit}, true
+	}
+	lies := w.queue[1].seq
+	w.gate.ready = map[string][]ratelimit.ReadyJob{sender: {{Seq: lies, Priority: ratelimit.Normal}}}
+	require.NoError(t, w.lets.Pass(t.Context()))
+	counts, err := w.Counts(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, map[string]map[delivery.Priority]int64{sender: {delivery.Normal: 1}}, counts)
+	require.Len(t, w.queue, 2, "the dispatcher settles it")
+	require.Empty(t, w.released())
+	require.Equal(t, []uint64{lies}, w.gate.unshelved)
 }
 
 func TestOneReleaserPerPool(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 )
 
 // ReadyJob is a job of the waiting room that needs no place: its customer has
-// been counted, or has written in.
+// been counted, or has written in, or it has ended where it lay.
 type ReadyJob struct {
 	Seq      uint64 // under which it lies in the waiting room
 	Priority Priority
@@ -22,7 +22,8 @@ const priorityStep = 1 << 50
 
 // Shelve remembers that a job that was parked lies in the waiting room under
 // seq, so that it is found when its customer is counted or writes in. The gate
-// forgets it when the job is reserved, goes, ends or is canceled. It does
+// forgets it when the job is reserved, goes or ends; one that ends where it lies,
+// as after a cancel, is listed by [Gate.Ready] until [Gate.Unshelve]. It does
 // nothing if that has happened already, and is safe to repeat. Of one customer's
 // jobs it remembers the first few hundred; the others have their turn in the
 // room's order. r.Token is not used.

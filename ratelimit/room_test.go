@@ -61,6 +61,27 @@ func TestReadyWhenCountedOrWrittenIn(t *testing.T) {
 	})
 }
 
+// A job that is canceled where it lies does not wait for its turn in the room's
+// order: it would be counted among those that wait for as long as the window.
+func TestReadyWhenEnded(t *testing.T) {
+	t.Parallel()
+	onEach(t, ratelimit.Options{DefaultLimit: 1}, func(t *testing.T, b *bench) {
+		b.goes(t, job("before", sender, "+1"))
+		r := at(ratelimit.Low, "r", "+2")
+		b.parks(t, r, ratelimit.ReasonSenderLimit)
+		b.shelves(t, r, 7)
+		_, err := b.Cancel(t.Context(), r.Job)
+		require.NoError(t, err)
+		b.apply(t, ratelimit.Change{Kind: ratelimit.Ended, Job: r.Job, Attempt: 1, At: startAt, Status: "canceled"})
+		require.Equal(t, []ratelimit.ReadyJob{{Seq: 7, Priority: ratelimit.Low}}, b.ready(t, sender)[sender])
+
+		b.setsPool(t, ratelimit.PoolPolicy{Paused: true})
+		require.Equal(t, ratelimit.OutcomeEnded, b.reserve(t, r).Outcome, "a pause does not keep it")
+		require.NoError(t, b.Unshelve(t.Context(), sender, 7))
+		require.Empty(t, b.ready(t, sender))
+	})
+}
+
 // A job that needs no place is ready as soon as it lies in the room; one that
 // needs a place after all leaves the list.
 func TestReadyFollowsTheNeed(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 )
 
@@ -38,6 +39,32 @@ func TestExpiry(t *testing.T) {
 	require.Equal(t, http.StatusAccepted, h.api.post(notice("afterwards", beta, 4)).status)
 	h.api.await("afterwards", "delivered", "read")
 	h.provider.requireOnce([]string{"afterwards"})
+}
+
+// TestACanceledJobLeavesTheRoom: behind a limit that is used up for a day, it
+// would be counted among those that wait until then.
+func TestACanceledJobLeavesTheRoom(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t, quick(t).with("SLUICE_DEFAULT_LIMIT", "1", "SLUICE_WINDOW", "24h"))
+	require.Equal(t, http.StatusAccepted, h.api.post(notice("first", alpha, 1)).status)
+	h.api.await("first", "delivered", "read")
+	for i, id := range []string{"stays", "goes"} {
+		require.Equal(t, http.StatusAccepted, h.api.post(notice(id, alpha, 2+i)).status)
+		h.api.await(id, "parked")
+	}
+	h.api.must(http.MethodPost, "/v1/jobs/goes/cancel", nil, nil)
+	var info *jetstream.StreamInfo
+	eventually(t, func() bool {
+		room, err := h.nats.js.Stream(t.Context(), "SLUICE_WAIT")
+		require.NoError(t, err)
+		info, err = room.Info(t.Context())
+		require.NoError(t, err)
+		return info.State.Msgs == 1
+	}, func() string { return fmt.Sprintf("%+v", info.State) })
+	goes := h.api.job("goes")
+	require.Equal(t, "canceled", goes.Status)
+	require.NotContains(t, goes.types(), "released", "nothing happens to it after its end")
+	require.Equal(t, "parked", h.api.job("stays").Status)
 }
 
 // TestSendAt: a job goes at its time and not before.

@@ -84,16 +84,21 @@ local function failed(c)
   end
 end
 
--- The job's end, unless a later attempt has begun a new life.
+-- The job's end, unless a later attempt has begun a new life. One that still lies
+-- in the waiting room, as after a cancel, needs no place to leave it.
 local function ended(c)
   local attempt = c.attempt or 0
   local job = recall(JOB_KEY .. c.job)
   if attempt > 0 and job.latest > attempt then
     return
   end
+  local lies, priority = job.lies, job.mark and string.match(job.mark, '^%d')
   drop_reservation(job)
   unmark(job)
   unshelve(job)
+  if lies and priority then
+    make_ready(job.sender, priority, lies)
+  end
   local last = math.max(attempt, job.latest, 1)
   call('HDEL', job.hash, 'c', 'o')
   call('HSET', job.hash, 'x', us(last) .. '|' .. c.status)
