@@ -34,13 +34,17 @@ func TestCampaign(t *testing.T) {
 	require.Equal(t, 1, planned.code, planned.stderr)
 	var told struct {
 		Jobs, Bad int
-		Plans     []struct{ Rows, New int }
+		Plans     []struct {
+			Rows, New int
+			FreeNow   any `json:"free_now"`
+		}
 	}
 	require.NoError(t, json.Unmarshal([]byte(planned.stdout), &told), planned.stdout)
 	require.Equal(t, rows-rows/badEvery, told.Jobs)
 	require.Equal(t, rows/badEvery, told.Bad)
 	require.Len(t, told.Plans, 1)
 	require.Equal(t, told.Jobs, told.Plans[0].New)
+	require.IsType(t, 0.0, told.Plans[0].FreeNow, "a number, as over HTTP")
 
 	report := filepath.Join(dir, "first.csv")
 	first := send("--report", report)

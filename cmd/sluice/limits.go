@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -47,6 +48,14 @@ func (l *limitNumber) UnmarshalJSON(data []byte) error {
 	}
 	*l = limitNumber(text)
 	return nil
+}
+
+// MarshalJSON gives back the form that was taken.
+func (l limitNumber) MarshalJSON() ([]byte, error) {
+	if n, err := strconv.ParseInt(string(l), 10, 64); err == nil {
+		return json.Marshal(n)
+	}
+	return json.Marshal(string(l))
 }
 
 func newLimits(p *program) *cobra.Command {

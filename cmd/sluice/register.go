@@ -43,9 +43,7 @@ func (p *program) configureProvider(cmd *cobra.Command) (Config, error) {
 	if err != nil {
 		return cfg, err
 	}
-	for _, name := range warnings {
-		fmt.Fprintf(p.err, "sluice: warning: %s is not a setting\n", name)
-	}
+	p.warn(warnings)
 	if err := errors.Join(cfg.checkProvider("tracker"), cfg.checkAccounts()); err != nil {
 		return cfg, err
 	}

@@ -38,6 +38,14 @@ func newRole(p *program, name, short string, build builder) *cobra.Command {
 	return cmd
 }
 
+// warn tells of variables that are no settings; a typing error would else pass
+// for a default.
+func (p *program) warn(unknown []string) {
+	for _, name := range unknown {
+		fmt.Fprintf(p.err, "sluice: warning: %s is not a setting\n", name)
+	}
+}
+
 // configure loads and checks the settings of a role.
 func (p *program) configure(cmd *cobra.Command, role string) (Config, error) {
 	cfg, _, warnings, err := load(cmd.Flags(), p.env)
@@ -47,9 +55,7 @@ func (p *program) configure(cmd *cobra.Command, role string) (Config, error) {
 	if f := cmd.Flags().Lookup("sandbox"); f != nil {
 		cfg.Sandbox = f.Value.String() == "true"
 	}
-	for _, name := range warnings {
-		fmt.Fprintf(p.err, "sluice: warning: %s is not a setting\n", name)
-	}
+	p.warn(warnings)
 	return cfg, cfg.validate(role)
 }
 

@@ -78,7 +78,9 @@ loses a job and never sends one twice.`,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())}
+	})
 	root.AddCommand(
 		newDemo(p), newUp(p), newSandbox(p), newSend(p), newPlan(p), newJobs(p), newLimits(p),
 		newSenders(p), newPools(p), newConsents(p), newConfig(p), newDoctor(p), newBench(p), newVersion(p), newMan(p), newRebuild(p),

@@ -46,7 +46,7 @@ func TestBadSettings(t *testing.T) {
 		code  int
 		names string
 	}{
-		"unknown flag":            {args: []string{"up", "--no-such-flag"}, code: 2, names: "no-such-flag"},
+		"unknown flag":            {args: []string{"up", "--no-such-flag"}, code: 2, names: "no-such-flag; see `sluice up --help`"},
 		"unknown command":         {args: []string{"upp"}, code: 2, names: "upp"},
 		"argument to up":          {args: []string{"up", "now"}, code: 2, names: "now"},
 		"bad duration in a flag":  {args: []string{"up", "--window", "1 day"}, code: 2, names: "--window"},
@@ -179,6 +179,9 @@ func TestPrecedence(t *testing.T) {
 	up := start(t, settings.with("SLUICE_NO_SUCH_SETTING", "1"), "sandbox", "--config", path, "--sandbox-addr", "127.0.0.1:0")
 	up.ready()
 	require.Contains(t, up.stderr.String(), "SLUICE_NO_SUCH_SETTING", "unknown variables warn")
+	shown := run(t, settings.with("SLUICE_NO_SUCH_SETTING", "1"), "config")
+	require.Zero(t, shown.code, shown.stderr)
+	require.Contains(t, shown.stderr, "SLUICE_NO_SUCH_SETTING")
 }
 
 // startNATS runs a NATS server with JetStream in this process.

@@ -22,10 +22,11 @@ func newConfig(p *program) *cobra.Command {
 		Long:    "Shows every setting with value, origin, default and meaning, as a role started here would see it. Secrets are masked.",
 		Example: "  sluice config\n  sluice config --config sluice.yaml --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, origins, _, err := load(cmd.Flags(), p.env)
+			cfg, origins, warnings, err := load(cmd.Flags(), p.env)
 			if err != nil {
 				return err
 			}
+			p.warn(warnings)
 			shown := showSettings(cfg, origins)
 			if asJSON {
 				return json.NewEncoder(p.out).Encode(shown)

@@ -3,10 +3,10 @@ package senders
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/sluicehq/sluice/delivery"
 )
@@ -72,7 +72,7 @@ func shorten(text string, most int) string {
 }
 
 func list(known map[string]slot) string {
-	return fmt.Sprintf("%q", slices.Sorted(maps.Keys(known)))
+	return strings.Join(slices.Sorted(maps.Keys(known)), ", ")
 }
 
 // DecodePatch reads the body of a change of a sender: pool, limit, mps,
