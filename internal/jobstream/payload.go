@@ -1,10 +1,12 @@
 package jobstream
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -46,15 +48,17 @@ func (l *Log) LastIntent(ctx context.Context, sender, job string) (delivery.Inte
 // last reads the newest entry of a subject. The stream's leader is asked: a
 // replica that lags behind would say that there is none.
 func (l *Log) last(ctx context.Context, subject string, out any) (found bool, err error) {
-	prefix := l.js.Options().APIPrefix
-	if prefix == "" {
-		prefix = jetstream.DefaultAPIPrefix
-	}
+	options := l.js.Options()
+	prefix := strings.TrimSuffix(cmp.Or(options.APIPrefix, jetstream.DefaultAPIPrefix), ".")
 	request, err := json.Marshal(map[string]string{"last_by_subj": subject})
 	if err != nil {
 		return false, err
 	}
-	reply, err := l.js.Conn().RequestWithContext(ctx, prefix+"STREAM.MSG.GET."+StreamLog, request)
+	// The client bounds its own requests so; this one it would wait on for ever,
+	// were the answer lost with its connection.
+	ctx, cancel := context.WithTimeout(ctx, options.DefaultTimeout)
+	defer cancel()
+	reply, err := l.js.Conn().RequestWithContext(ctx, prefix+".STREAM.MSG.GET."+StreamLog, request)
 	if err != nil {
 		return false, fmt.Errorf("read the log's last entry on %s: %w", subject, err)
 	}

@@ -3,7 +3,10 @@ package jobstream_test
 import (
 	"context"
 	"testing"
+	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluicehq/sluice/delivery"
@@ -44,6 +47,17 @@ func TestThePayloadIsThatOfTheLastIntentOrKept(t *testing.T) {
 	_, found, err = log.LastIntent(t.Context(), "15550009999", "sent")
 	require.NoError(t, err)
 	require.False(t, found, "of another sender")
+}
+
+func TestAReadWhoseAnswerIsLostEnds(t *testing.T) {
+	t.Parallel()
+	conn := bare(t).Conn()
+	_, err := conn.Subscribe("silent.>", func(*nats.Msg) {})
+	require.NoError(t, err)
+	js, err := jetstream.NewWithAPIPrefix(conn, "silent", jetstream.WithDefaultTimeout(50*time.Millisecond))
+	require.NoError(t, err)
+	_, _, err = jobstream.NewLog(js).LastIntent(context.WithoutCancel(t.Context()), sender, "a")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
 func TestARedriveIsDeliveredOnceWithItsAttempt(t *testing.T) {
