@@ -108,8 +108,9 @@ func TestHelp(t *testing.T) {
 		require.Zero(t, r.code, name)
 		require.Empty(t, r.stderr)
 		require.Contains(t, r.stdout, "Examples:\n", name)
-		_, commands, _ := strings.Cut(r.stdout, "Available Commands:\n")
-		commands, _, _ = strings.Cut(commands, "\n\n")
+		_, commands, _ := strings.Cut(r.stdout, "Examples:\n")
+		_, commands, _ = strings.Cut(commands, "\n\n")
+		commands, _, _ = strings.Cut(commands, "Flags:\n")
 		for _, match := range subcommand.FindAllStringSubmatch(commands, -1) {
 			if match[1] != "help" && match[1] != "completion" {
 				follow(append(append([]string{}, path...), match[1])...)

@@ -61,6 +61,8 @@ func oneLine(err error) string {
 	return strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " ")
 }
 
+func init() { cobra.EnableCommandSorting = false } // commands stand in the order of their use
+
 func newRoot(p *program) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sluice",
@@ -81,17 +83,30 @@ loses a job and never sends one twice.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())}
 	})
-	root.AddCommand(
-		newDemo(p), newUp(p), newSandbox(p), newSend(p), newPlan(p), newJobs(p), newLimits(p),
-		newSenders(p), newPools(p), newConsents(p), newConfig(p), newDoctor(p), newBench(p), newVersion(p), newMan(p), newRebuild(p),
-		newPause(p, "pause", "Parks everything"), newPause(p, "resume", "Lets everything go again"),
+	addGroup(root, "Try it and run it:",
+		newDemo(p), newUp(p),
 		newRole(p, "dispatcher", "Takes jobs, asks the gate and sends", dispatcherRole),
 		newRole(p, "callbacks", "Receives status callbacks and inbound messages", callbacksRole),
 		newRole(p, "api", "Serves the HTTP API", apiRole),
 		newRole(p, "tracker", "Keeps gate and delivery state up to date with the log", trackerRole),
-	)
+		newSandbox(p))
+	addGroup(root, "Send:", newSend(p), newPlan(p))
+	addGroup(root, "Look and operate:",
+		newJobs(p), newLimits(p), newSenders(p), newPools(p), newConsents(p),
+		newPause(p, "pause", "Parks everything"), newPause(p, "resume", "Lets everything go again"))
+	addGroup(root, "Set up and mend:", newDoctor(p), newConfig(p), newBench(p), newRebuild(p))
+	root.AddCommand(newVersion(p), newMan(p))
 	usageErrors(root)
 	return root
+}
+
+// addGroup adds commands that the help shows together.
+func addGroup(root *cobra.Command, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: title, Title: title})
+	for _, command := range commands {
+		command.GroupID = title
+	}
+	root.AddCommand(commands...)
 }
 
 // usageErrors marks cobra's own complaints about arguments as wrong usage.
