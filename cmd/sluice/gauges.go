@@ -49,8 +49,10 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		open = 1
 	}
 	send(gateOpen, open)
-	g.windows(ctx, send)
-	g.room(ctx, send)
+	if pools, err := g.s.gate.Pools(ctx); err == nil {
+		g.windows(ctx, pools, send)
+		g.room(ctx, pools, send)
+	}
 	if backlog, err := g.s.room.Backlog(ctx); err == nil {
 		send(backlogReady, float64(backlog.Ready))
 	}
@@ -63,11 +65,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 
 type sendMetric func(d *prometheus.Desc, value float64, labels ...string)
 
-func (g gauges) windows(ctx context.Context, send sendMetric) {
-	pools, err := g.s.gate.Pools(ctx)
-	if err != nil {
-		return
-	}
+func (g gauges) windows(ctx context.Context, pools []string, send sendMetric) {
 	for _, pool := range pools {
 		limits, err := g.s.gate.Limits(ctx, pool)
 		if err != nil {
@@ -90,13 +88,17 @@ func (g gauges) windows(ctx context.Context, send sendMetric) {
 	}
 }
 
-// room finds the oldest parked job of each pool.
-func (g gauges) room(ctx context.Context, send sendMetric) {
+// room finds the oldest parked job of each pool, 0 where none is parked.
+func (g gauges) room(ctx context.Context, pools []string, send sendMetric) {
 	counts, err := g.s.room.Counts(ctx)
 	if err != nil {
 		return
 	}
+	now := time.Now()
 	oldest := map[string]time.Time{}
+	for _, pool := range pools {
+		oldest[pool] = now
+	}
 	for sender, lanes := range counts {
 		pools, err := g.s.gate.PoolsOf(ctx, []string{sender})
 		if err != nil {
@@ -108,13 +110,13 @@ func (g gauges) room(ctx context.Context, send sendMetric) {
 		}
 		for priority := range lanes {
 			head, ok, err := g.s.room.Head(ctx, sender, priority, 0)
-			if err == nil && ok && (oldest[pool].IsZero() || head.Since.Before(oldest[pool])) {
+			if first, known := oldest[pool]; err == nil && ok && (!known || head.Since.Before(first)) {
 				oldest[pool] = head.Since
 			}
 		}
 	}
 	for pool, since := range oldest {
-		send(parkedOldest, time.Since(since).Seconds(), pool)
+		send(parkedOldest, now.Sub(since).Seconds(), pool)
 	}
 }
 
