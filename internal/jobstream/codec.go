@@ -23,6 +23,7 @@ const (
 	headerPanics    = "Sluice-Panics"
 	headerTrace     = "traceparent" // W3C Trace Context, as publishers set it
 	headerRedriven  = "Sluice-Redriven"
+	headerUnsettled = "Sluice-Unsettled" // of this message alone, see [uncounted]
 )
 
 // Headers of JetStream for which the client has no option that keeps

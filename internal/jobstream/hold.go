@@ -14,7 +14,7 @@ import (
 // is held for a person.
 const (
 	maxPanics    = 3
-	maxDelivered = 50 // far beyond what restarts and lost acknowledgements bring about
+	maxUnsettled = 50 // far beyond what restarts and lost acknowledgements bring about
 )
 
 // comeAgain gives a job whose handling panicked another try, as it is the code
@@ -37,7 +37,7 @@ func (l *lane) comeAgain(ctx context.Context, msg jetstream.Msg, task delivery.T
 func (l *lane) hold(ctx context.Context, msg jetstream.Msg, task delivery.Task, reason string) {
 	if err := l.keep(ctx, task, reason); err != nil {
 		l.log.Warn("job could not be held, handed back", "job", task.Job.ID, "error", err)
-		l.handBack(msg, time.Time{})
+		l.leave(msg, time.Time{})
 		return
 	}
 	l.log.Error("job held", "job", task.Job.ID, "reason", reason)

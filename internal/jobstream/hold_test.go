@@ -34,21 +34,6 @@ func TestJobThatAlwaysPanicsIsHeld(t *testing.T) {
 	require.EqualValues(t, 1, fine.Load(), "the queue goes on")
 }
 
-func TestJobThatIsNeverSettledIsHeld(t *testing.T) {
-	t.Parallel()
-	js := ready(t, jobstream.Config{})
-	publish(t, js, job("endless", delivery.Normal))
-	var deliveries atomic.Int64
-	work(t, js, handlerFunc(func(context.Context, delivery.Task) delivery.Settlement {
-		deliveries.Add(1)
-		return delivery.Settlement{Action: delivery.HandBack, At: time.Now()}
-	}), jobstream.WorkerConfig{})
-
-	held := requireHeld(t, js, "endless")
-	require.Equal(t, "delivered 50 times and never settled", held.Reason)
-	require.EqualValues(t, 49, deliveries.Load())
-}
-
 // requireHeld waits for the job's held event and finds the job kept.
 func requireHeld(t *testing.T, js jetstream.JetStream, id string) delivery.Event {
 	t.Helper()

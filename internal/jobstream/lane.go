@@ -2,7 +2,6 @@ package jobstream
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"sync/atomic"
@@ -131,8 +130,8 @@ func (l *lane) work(ctx context.Context, msg jetstream.Msg) {
 	switch {
 	case err != nil:
 		l.refuse(ctx, msg, task, err)
-	case meta.NumDelivered >= maxDelivered:
-		l.hold(ctx, msg, task, fmt.Sprintf("delivered %d times and never settled", meta.NumDelivered))
+	case doubtful(msg, meta):
+		l.renew(ctx, msg, task)
 	default:
 		settlement, panicked := l.handle(ctx, task)
 		if panicked {

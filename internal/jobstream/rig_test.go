@@ -164,6 +164,9 @@ type faulty struct {
 	loseAck    bool // acknowledgements are never sent
 	loseAnswer bool // what is published is stored, and looks as if it timed out
 
+	full atomic.Bool // the server's store takes nothing more
+	dead atomic.Bool // the process is gone: nothing it says reaches the server
+
 	largest atomic.Int64 // fetch
 
 	mu   sync.Mutex
@@ -184,6 +187,12 @@ func (f *faulty) once(what string) bool {
 }
 
 func (f *faulty) PublishMsg(ctx context.Context, m *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	if f.full.Load() {
+		return nil, &jetstream.APIError{Code: 503, ErrorCode: 10023, Description: "insufficient resources"}
+	}
+	if f.dead.Load() {
+		return nil, nats.ErrConnectionClosed
+	}
 	ack, err := f.JetStream.PublishMsg(ctx, m, opts...)
 	if err == nil && f.loseAnswer && f.once(m.Header.Get(nats.MsgIdHdr)) {
 		return nil, nats.ErrTimeout
@@ -236,7 +245,24 @@ type faultyMsg struct {
 	f *faulty
 }
 
+func (m *faultyMsg) InProgress() error {
+	if m.f.dead.Load() {
+		return nil
+	}
+	return m.Msg.InProgress()
+}
+
+func (m *faultyMsg) NakWithDelay(d time.Duration) error {
+	if m.f.dead.Load() {
+		return nil
+	}
+	return m.Msg.NakWithDelay(d)
+}
+
 func (m *faultyMsg) Ack() error {
+	if m.f.dead.Load() {
+		return nil
+	}
 	meta, err := m.Metadata()
 	if err != nil {
 		return err

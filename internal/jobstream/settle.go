@@ -28,12 +28,12 @@ func (l *lane) settle(ctx context.Context, msg jetstream.Msg, task delivery.Task
 	case delivery.Schedule:
 		err = l.schedule(ctx, task, s)
 	default:
-		l.handBack(msg, s.At)
+		l.handBack(ctx, msg, s.At)
 		return
 	}
 	if err != nil {
 		l.log.Warn("job could not be moved, handed back", "job", task.Job.ID, "to", s.Action.String(), "error", err)
-		l.handBack(msg, time.Time{})
+		l.leave(msg, time.Time{})
 		return
 	}
 	l.ack(msg, task.Job.ID)
@@ -50,18 +50,31 @@ func (l *lane) ack(msg jetstream.Msg, job string) {
 	}
 }
 
-// handBack leaves the message in the queue until at, between now and 5 seconds,
-// default one. If this is lost too, it comes back after the ack wait.
-func (l *lane) handBack(msg jetstream.Msg, at time.Time) {
+// handBack has the job come again at the given time, between now and 5 seconds,
+// default one. As a rule its message stays where it is; one that was delivered
+// often gives way to a fresh one, see [uncounted].
+func (l *lane) handBack(ctx context.Context, msg jetstream.Msg, at time.Time) {
+	if worn(msg) && l.startOver(ctx, msg, at) {
+		return
+	}
+	l.leave(msg, at)
+}
+
+// leave leaves the message in its queue until then. If this is lost too, it
+// comes back after the ack wait.
+func (l *lane) leave(msg jetstream.Msg, at time.Time) {
 	l.w.inHand.remove(msg)
 	l.w.askAgain()
-	delay := handBackAfter
-	if !at.IsZero() {
-		delay = min(max(time.Until(at), time.Millisecond), maxHandBack)
-	}
-	if err := msg.NakWithDelay(delay); err != nil {
+	if err := msg.NakWithDelay(handBackDelay(at)); err != nil {
 		l.log.Warn("job not handed back, it is delivered again after the ack wait", "error", err)
 	}
+}
+
+func handBackDelay(at time.Time) time.Duration {
+	if at.IsZero() {
+		return handBackAfter
+	}
+	return min(max(time.Until(at), time.Millisecond), maxHandBack)
 }
 
 // park moves a job to the waiting room. Once published it is both there and in
@@ -164,7 +177,7 @@ func onward(task delivery.Task, s delivery.Settlement) (*nats.Msg, error) {
 func (l *lane) refuse(ctx context.Context, msg jetstream.Msg, task delivery.Task, cause error) {
 	if _, err := l.w.log.Append(ctx, refusal(msg.Subject(), task, cause, time.Now())); err != nil {
 		l.log.Warn("message that is no job could not be refused, handed back", "message", task.Ref, "error", err)
-		l.handBack(msg, time.Time{})
+		l.leave(msg, time.Time{})
 		return
 	}
 	l.log.Info("message refused", "message", task.Ref, "reason", cause.Error())

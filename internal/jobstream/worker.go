@@ -134,11 +134,11 @@ func (w *Worker) Run(ctx context.Context) error {
 		})
 	}
 	fetching.Wait()
-	for _, h := range w.shares.drain() {
-		h.lane.handBack(h.msg, time.Now())
-	}
 
 	deadline := time.AfterFunc(w.cfg.DrainTimeout, func() { cutOff(errDrained) })
+	for _, h := range w.shares.drain() {
+		h.lane.handBack(work, h.msg, time.Now())
+	}
 	handling.Wait()
 	deadline.Stop()
 	stopHeart()
