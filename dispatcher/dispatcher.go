@@ -18,7 +18,7 @@ import (
 type Gate interface {
 	Admit(ctx context.Context, r ratelimit.Request) (ratelimit.Verdict, error)
 	// Claim binds an id to its content; false with a nil error is a new id.
-	Claim(ctx context.Context, job, digest, sender string) (known bool, err error)
+	Claim(ctx context.Context, job, digest, sender string, copies time.Time) (known bool, err error)
 	// Confirm counts an attempt from now on, instead of from its grant.
 	Confirm(ctx context.Context, job string, attempt int, token string) error
 	// GiveBack frees the slot of an attempt that certainly reached nobody.
@@ -220,9 +220,10 @@ var lanes = map[delivery.Priority]ratelimit.Priority{
 }
 
 // postpone sends a job to the waiting room until its send_at. The id is claimed
-// first: a message with another job's id must not appear in that job's state.
+// first: a message with another job's id must not appear in that job's state, and
+// a job that is canceled meanwhile must not be forgotten before its copy comes.
 func (d *Dispatcher) postpone(ctx context.Context, task delivery.Task) Step {
-	_, err := d.gate.Claim(ctx, task.Job.ID, task.Job.Digest(), task.Job.Sender())
+	_, err := d.gate.Claim(ctx, task.Job.ID, task.Job.Digest(), task.Job.Sender(), task.Job.SendAt)
 	if isConflict(err) {
 		return d.tell(ctx, task, conflict(task, d.cfg.Clock()))
 	}

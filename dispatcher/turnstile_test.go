@@ -118,7 +118,7 @@ func (g *turnstile) decide(r ratelimit.Request) ratelimit.Verdict {
 	return as(ratelimit.OutcomeGo)
 }
 
-func (g *turnstile) Claim(_ context.Context, id, digest, sender string) (known bool, err error) {
+func (g *turnstile) Claim(_ context.Context, id, digest, sender string, _ time.Time) (known bool, err error) {
 	conflict := false
 	err = around(g.hook, "claim", func() {
 		job := g.job(id)

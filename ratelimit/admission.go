@@ -203,12 +203,13 @@ func (r Request) validate() error {
 // known says that the same job was claimed or seen before. It returns
 // ErrConflict when the id is held by other content or another sender. It works
 // while the gate is closed; a claim that nothing follows is forgotten after
-// Options.Retention.
-func (g *Gate) Claim(ctx context.Context, job, digest, sender string) (known bool, err error) {
+// Options.Retention, and not before a copy of the job has come that lies
+// somewhere until the given time, zero if none does.
+func (g *Gate) Claim(ctx context.Context, job, digest, sender string, copies time.Time) (known bool, err error) {
 	if job == "" || digest == "" || sender == "" {
 		return false, errors.New("claim: job, digest and sender must be set")
 	}
-	reply, err := g.ask(ctx, g.scripts.claim, []string{jobKey(job)}, digest, sender)
+	reply, err := g.ask(ctx, g.scripts.claim, []string{jobKey(job)}, digest, sender, micros(copies))
 	if err != nil {
 		return false, err
 	}

@@ -189,7 +189,7 @@ func (b *bench) writes(t testing.TB, to, customer string) {
 
 func (b *bench) claim(t testing.TB, id, digest, from string) (known bool) {
 	t.Helper()
-	known, err := b.Claim(t.Context(), id, digest, from)
+	known, err := b.Claim(t.Context(), id, digest, from, time.Time{})
 	require.NoError(t, err)
 	return known
 }

@@ -17,7 +17,7 @@ func TestClaim(t *testing.T) {
 		require.True(t, b.claim(t, "j", "d", sender))
 		require.InDelta(t, time.Hour, b.ttl(t, "j"), float64(time.Minute))
 		for _, c := range [][2]string{{"other", sender}, {"d", other}} {
-			_, err := b.Claim(t.Context(), "j", c[0], c[1])
+			_, err := b.Claim(t.Context(), "j", c[0], c[1], time.Time{})
 			require.ErrorIs(t, err, ratelimit.ErrConflict)
 		}
 
@@ -27,6 +27,41 @@ func TestClaim(t *testing.T) {
 		b.setsPool(t, ratelimit.PoolPolicy{Paused: true})
 		b.parks(t, r, ratelimit.ReasonPoolPaused)
 		require.Equal(t, time.Duration(-1), b.ttl(t, "j"), "a job that waits is kept")
+	})
+}
+
+// TestNoJobIsForgottenBeforeItsLastCopyHasCome: it would begin anew with that.
+func TestNoJobIsForgottenBeforeItsLastCopyHasCome(t *testing.T) {
+	t.Parallel()
+	const keep, later = time.Hour, 30 * 24 * time.Hour
+	at := startAt.Add(later)
+	ends := func(t *testing.T, b *bench, id, status string) {
+		b.apply(t, ratelimit.Change{Kind: ratelimit.Ended, Job: id, Attempt: 1, At: startAt, Status: status})
+		require.InDelta(t, later+keep, b.ttl(t, id), float64(time.Minute), status)
+	}
+	onEach(t, ratelimit.Options{Retention: keep}, func(t *testing.T, b *bench) {
+		for _, status := range []string{"canceled", "expired"} {
+			for _, before := range []time.Time{{}, at} { // the producer's claim knows of no copy yet
+				_, err := b.Claim(t.Context(), status, "d", sender, before)
+				require.NoError(t, err)
+			}
+			require.InDelta(t, later+keep, b.ttl(t, status), float64(time.Minute))
+			ends(t, b, status, status)
+		}
+		known, err := b.Cancel(t.Context(), "expired")
+		require.NoError(t, err)
+		require.Equal(t, "expired", known)
+
+		b.setsPool(t, ratelimit.PoolPolicy{Paused: true})
+		expiring := job("parked", sender, "+1")
+		expiring.ExpiresAt = at
+		b.parks(t, expiring, ratelimit.ReasonPoolPaused)
+		require.Equal(t, time.Duration(-1), b.ttl(t, "parked"))
+		ends(t, b, "parked", "delivered")
+
+		b.parks(t, job("other", sender, "+2"), ratelimit.ReasonPoolPaused)
+		b.apply(t, ratelimit.Change{Kind: ratelimit.Ended, Job: "other", Attempt: 1, At: startAt, Status: "delivered"})
+		require.InDelta(t, keep, b.ttl(t, "other"), float64(time.Minute), "no copy of it lies anywhere")
 	})
 }
 
@@ -83,7 +118,7 @@ func TestDisclaim(t *testing.T) {
 	t.Parallel()
 	onEach(t, ratelimit.Options{}, func(t *testing.T, b *bench) {
 		held := func(id string) bool {
-			_, err := b.Claim(t.Context(), id, "another digest", sender)
+			_, err := b.Claim(t.Context(), id, "another digest", sender, time.Time{})
 			return err != nil
 		}
 		for id, then := range map[string]func(){

@@ -26,7 +26,7 @@ const (
 	// fields in record.lua.
 	// Owner: admit, claim, giveback, cancel, apply. Life: none while the job
 	// lives, Options.Retention after its end, or after a claim that nothing
-	// followed.
+	// followed; and as long again after a copy that comes at a time known.
 	prefixJob = "{sluice}:job:"
 
 	// prefixSender + sender: hash, policy (pool, limit, mps, paused, reason,

@@ -147,7 +147,7 @@ func TestIntentOwnsTheID(t *testing.T) {
 	onEach(t, ratelimit.Options{}, func(t *testing.T, b *bench) {
 		b.claim(t, "j", "new content", sender)
 		b.apply(t, intent(job("j", sender, "+1"), startAt, true))
-		_, err := b.Claim(t.Context(), "j", "new content", sender)
+		_, err := b.Claim(t.Context(), "j", "new content", sender, time.Time{})
 		require.ErrorIs(t, err, ratelimit.ErrConflict)
 		require.True(t, b.claim(t, "j", "digest of j", sender))
 	})

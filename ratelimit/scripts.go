@@ -46,15 +46,15 @@ func load(o Options) scripts {
 	}
 	one := func(name string, parts ...string) *script { return make(name, source(parts...)+source(name)) }
 	admission := source("window", "record", "policy", "rate", "question") +
-		rarely("customer", "back", "waiting", "move", "answers") + source("admit")
+		rarely("customer", "back", "waiting", "move", "forget", "answers") + source("admit")
 	return scripts{
 		admit:    make("admit", admission),
-		claim:    one("claim"),
+		claim:    one("claim", "forget"),
 		disclaim: one("disclaim"),
 		confirm:  one("confirm", "window", "record", "customer", "recall", "back", "proof"),
 		giveBack: one("giveback", "window", "record", "customer", "recall", "back", "proof"),
-		cancel:   one("cancel", "window", "record", "customer", "recall", "back", "waiting"),
-		apply:    one("apply", "window", "record", "customer", "recall", "back", "waiting", "policy", "move", "proof", "choice"),
+		cancel:   one("cancel", "window", "record", "customer", "recall", "back", "waiting", "forget"),
+		apply:    one("apply", "window", "record", "customer", "recall", "back", "waiting", "policy", "move", "proof", "choice", "forget"),
 		sender:   one("sender", "newer", "policy", "move"),
 		pool:     one("pool", "newer"),
 		pause:    one("pause", "newer"),
@@ -66,7 +66,7 @@ func load(o Options) scripts {
 		preview:  one("preview", "window", "customer", "policy", "report"),
 		slots:    one("slots", "window"),
 		waiting:  one("setwaiting"),
-		shelve:   one("shelve", "window", "record", "customer", "recall", "back", "waiting"),
+		shelve:   one("shelve", "window", "record", "customer", "recall", "back", "waiting", "forget"),
 		shut:     one("shut", "customer"),
 		epoch:    one("epoch"),
 		open:     one("open"),

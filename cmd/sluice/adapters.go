@@ -21,7 +21,7 @@ import (
 type identities struct{ gate *ratelimit.Gate }
 
 func (i identities) Claim(ctx context.Context, job, digest, sender string) (bool, error) {
-	known, err := i.gate.Claim(ctx, job, digest, sender)
+	known, err := i.gate.Claim(ctx, job, digest, sender, time.Time{})
 	if errors.Is(err, ratelimit.ErrConflict) {
 		return known, producer.ErrConflict
 	}
@@ -134,7 +134,11 @@ func (st standing) Restore(ctx context.Context) error {
 	// The ids of jobs that wait are claimed again, so that nobody can take
 	// them with other content in the meantime.
 	return st.s.room.Each(ctx, func(ctx context.Context, task delivery.Task) error {
-		_, err := st.s.gate.Claim(ctx, task.Job.ID, task.Job.Digest(), task.Job.Sender())
+		copies := task.Job.SendAt
+		if task.Job.ExpiresAt.After(copies) {
+			copies = task.Job.ExpiresAt
+		}
+		_, err := st.s.gate.Claim(ctx, task.Job.ID, task.Job.Digest(), task.Job.Sender(), copies)
 		if errors.Is(err, ratelimit.ErrConflict) {
 			return nil // told when the job is handled
 		}

@@ -88,6 +88,33 @@ func TestSendAt(t *testing.T) {
 	require.False(t, h.provider.ledger()["later"][0].AcceptedAt.Before(at.Truncate(time.Millisecond)))
 }
 
+// TestNothingComesAfterAnEndThatIsForgotten: what was to come for a job later is
+// longer in coming than its end is kept.
+func TestNothingComesAfterAnEndThatIsForgotten(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t, quick(t).with("SLUICE_RETENTION", "1s", "SLUICE_WINDOW", "1s"))
+	at := in(6 * time.Second)
+	h.api.must(http.MethodPut, "/v1/senders/"+alpha, fields{"limit": 0, "pool": "east"}, nil)
+	require.Equal(t, http.StatusAccepted, h.api.post(notice("expiring", alpha, 1).with("expires_at", at)).status)
+	require.Equal(t, http.StatusAccepted, h.api.post(notice("canceled", beta, 2).with("send_at", at)).status)
+	require.Equal(t, http.StatusAccepted, h.api.post(notice("last", beta, 3).with("send_at", at)).status)
+	h.api.await("expiring", "parked")
+	h.api.await("canceled", "scheduled")
+
+	h.api.must(http.MethodPut, "/v1/senders/"+alpha, fields{"limit": 10}, nil)
+	require.Equal(t, http.StatusOK, h.api.do(http.MethodPost, "/v1/jobs/canceled/cancel", nil).status)
+	for _, id := range []string{"expiring", "canceled"} {
+		eventually(t, func() bool { return h.api.do(http.MethodGet, "/v1/jobs/"+id, nil).status == http.StatusNotFound }, func() string { return id })
+	}
+	h.api.await("last", "delivered", "read")
+	ledger := h.provider.ledger()
+	require.Len(t, ledger["expiring"], 1)
+	require.Empty(t, ledger["canceled"])
+	for _, id := range []string{"expiring", "canceled"} {
+		require.Equal(t, http.StatusNotFound, h.api.do(http.MethodGet, "/v1/jobs/"+id, nil).status, id)
+	}
+}
+
 // TestCancelAtEveryStage: 200 as long as no attempt has begun, 409 from then on.
 func TestCancelAtEveryStage(t *testing.T) {
 	t.Parallel()
@@ -104,6 +131,9 @@ func TestCancelAtEveryStage(t *testing.T) {
 		require.Equal(t, "canceled", h.api.job(stage).Status, "read at once")
 		require.Equal(t, http.StatusOK, cancel(stage), "again")
 	}
+	var backlog struct{ Scheduled int }
+	h.api.must(http.MethodGet, "/v1/backlog", nil, &backlog)
+	require.Zero(t, backlog.Scheduled, "nothing waits for an hour to come")
 	h.api.must(http.MethodPut, "/v1/senders/"+alpha, fields{"limit": 10}, nil) // the canceled one stays
 
 	require.Equal(t, http.StatusAccepted, h.api.post(notice("delivered", beta, 5)).status)

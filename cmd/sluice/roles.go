@@ -204,7 +204,7 @@ func (s *system) apiHandler(phone http.Handler) (api apiServer, err error) {
 	})
 	d := dashboard.New(dashboard.Config{
 		Jobs: jobList{s.ledger}, Stats: jobStats{s.ledger}, Limits: s.gate, Room: s.room, Backlog: queueLoad{s.room}, Registry: operated{s.registry, s.gate},
-		Canceler: canceler{s.gate}, Redriver: redriver{s}, Announcer: announce, Events: s.log,
+		Canceler: canceler{s.gate}, Schedules: s.room, Redriver: redriver{s}, Announcer: announce, Events: s.log,
 		Advise: advice, Phone: phone,
 		Submit: publish, Keys: keys, Window: s.cfg.Window, Margin: s.cfg.WindowMargin, DefaultPool: s.cfg.defaultPool, Log: s.logger,
 	})

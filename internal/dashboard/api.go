@@ -106,6 +106,7 @@ type Config struct {
 	Backlog   Backlog
 	Registry  Registry
 	Canceler  Canceler
+	Schedules Schedules
 	Redriver  Redriver
 	Announcer Announcer
 	Submit    http.Handler          // POST /v1/jobs; nil: not served here

@@ -18,6 +18,11 @@ type Canceler interface {
 	Cancel(ctx context.Context, job string) (status string, err error)
 }
 
+// Schedules takes out of the waiting room what would come for a job later.
+type Schedules interface {
+	Unschedule(ctx context.Context, job string) error
+}
+
 // Why a job cannot be canceled.
 var (
 	// ErrGranted: an attempt may be on the wire or arrived.
@@ -88,6 +93,11 @@ func (a *API) cancelJob(r *http.Request) (any, error) {
 	// has no flag: the crash leaves it held.
 	if err := a.announceCanceled(r.Context(), record); err != nil {
 		return nil, err
+	}
+	// Told, so nothing has to come for it any more. What is left, by a crash here
+	// or by a dispatcher that just moved the job, finds at the gate that it ended.
+	if err := a.cfg.Schedules.Unschedule(r.Context(), record.ID); err != nil {
+		a.cfg.Log.WarnContext(r.Context(), "a canceled job still counts as scheduled until its time", "job", record.ID, "error", err)
 	}
 	return a.findJob(r)
 }

@@ -39,6 +39,7 @@ func TestAJobThatWaitsIsCanceled(t *testing.T) {
 		require.Equal(t, w.jobs.records[0], record)
 		require.Equal(t, delivery.StatusCanceled, record.Status)
 		require.Equal(t, []string{"order-1"}, w.gate.asked)
+		require.Equal(t, []string{"order-1"}, w.gate.unscheduled, "nothing comes for it any more")
 		require.Equal(t, []delivery.Event{{
 			ID: "canceled:order-1:2", Type: delivery.EventCanceled, At: noon, Job: "order-1", Attempt: 2,
 			From: "whatsapp:+" + sender, To: customer, Status: delivery.StatusCanceled, Reason: "canceled by hand",

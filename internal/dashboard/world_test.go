@@ -65,7 +65,7 @@ func newWorld(t testing.TB, keys string, changes ...func(*dashboard.Config)) *wo
 		DefaultPool: func(string) string { return "AC1" },
 		Backlog:     backlog{dashboard.Load{Ready: 1, Parked: 2, Scheduled: 3, Inflight: 4}},
 		Registry:    senders.New(w.facts, w.gate, senders.Config{Now: func() time.Time { return noon }}),
-		Canceler:    w.gate, Redriver: w.redrives, Announcer: w.jobs, Events: w.log, Now: func() time.Time { return noon },
+		Canceler:    w.gate, Schedules: w.gate, Redriver: w.redrives, Announcer: w.jobs, Events: w.log, Now: func() time.Time { return noon },
 		Submit: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusAccepted)
@@ -315,8 +315,9 @@ type gate struct {
 	choice ratelimit.Choice
 	paused bool
 
-	canceled map[string]string // what each job's cancellation says: "" or how it ended, or "granted"
-	asked    []string
+	canceled    map[string]string // what each job's cancellation says: "" or how it ended, or "granted"
+	unscheduled []string
+	asked       []string
 }
 
 func (g *gate) Cancel(_ context.Context, job string) (string, error) {
@@ -329,6 +330,11 @@ func (g *gate) Cancel(_ context.Context, job string) (string, error) {
 	default:
 		return status, dashboard.ErrEnded
 	}
+}
+
+func (g *gate) Unschedule(_ context.Context, job string) error {
+	g.unscheduled = append(g.unscheduled, job)
+	return nil
 }
 
 func (g *gate) told() error {

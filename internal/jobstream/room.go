@@ -47,6 +47,21 @@ func (r *Room) Counts(ctx context.Context) (map[string]map[delivery.Priority]int
 	return counts, nil
 }
 
+// Unschedule takes out what would come for a job at a time to come. It is for a
+// job that has ended: nothing that it removes is moved elsewhere.
+func (r *Room) Unschedule(ctx context.Context, job string) error {
+	stream, err := r.stream.get(ctx)
+	if err != nil {
+		return err
+	}
+	for _, subject := range []string{schedulesPrefix + jobToken(job) + ".*", expirySubject(job)} {
+		if err := stream.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
+			return fmt.Errorf("take job %s off the schedule: %w", job, err)
+		}
+	}
+	return nil
+}
+
 // Head is the oldest parked job of a sender and priority behind a sequence, 0
 // for all, false if there is none. In a cluster a replica answers: it may name a job already released,
 // and releasing that again does nothing.

@@ -3,8 +3,6 @@ package jobstream
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -119,10 +117,7 @@ func park(ctx context.Context, js jetstream.JetStream, task delivery.Task, s del
 	return delivery.Parked{Seq: ack.Sequence, Task: task}, nil
 }
 
-// schedule moves a job to the waiting room for a time. Its subject names the
-// message moved, so that a repetition after a crash replaces the schedule
-// instead of adding one. The time it was published tells streams apart that
-// were deleted and made anew, and count from 1 again.
+// schedule moves a job to the waiting room for a time.
 func (l *lane) schedule(ctx context.Context, task delivery.Task, s delivery.Settlement) error {
 	out, err := onward(task, s)
 	if err != nil {
@@ -131,8 +126,7 @@ func (l *lane) schedule(ctx context.Context, task delivery.Task, s delivery.Sett
 	if s.At.IsZero() { // the server takes the zero time for none, and would never fire
 		s.At = task.Published
 	}
-	token := strings.ReplaceAll(task.Ref, ":", "-") + "-" + strconv.FormatInt(task.Published.UnixNano(), 36)
-	out.Subject = schedulesPrefix + token
+	out.Subject = scheduleSubject(task)
 	out.Header.Set(nats.MsgIdHdr, moveID("s", task, s))
 	return publishAt(ctx, l.w.js, out, task, s.At)
 }

@@ -91,7 +91,7 @@ func Setup(ctx context.Context, js jetstream.JetStream, cfg Config) error {
 // scheduled is a consumer that nobody reads from: what is pending for it is how
 // many jobs wait for a time, which the server counts and would otherwise list.
 var scheduled = jetstream.ConsumerConfig{
-	Durable: scheduledConsumer, FilterSubject: schedulesPrefix + "*", AckPolicy: jetstream.AckExplicitPolicy,
+	Durable: scheduledConsumer, FilterSubject: schedulesPrefix + "*.*", AckPolicy: jetstream.AckExplicitPolicy,
 }
 
 // consumer is fixed in number, one per priority and queue: per sender they
@@ -151,7 +151,7 @@ func (c Config) jobs(s *jetstream.StreamConfig) {
 func (c Config) wait(s *jetstream.StreamConfig) {
 	c.common(s)
 	s.Retention = jetstream.WorkQueuePolicy
-	s.Subjects = []string{parkedPrefix + "*.*", schedulesPrefix + "*", expiriesPrefix + "*", duePrefix + "*.*"}
+	s.Subjects = []string{parkedPrefix + "*.*", schedulesPrefix + "*.*", expiriesPrefix + "*", duePrefix + "*.*"}
 	s.MaxMsgs, s.MaxBytes, s.MaxAge = -1, -1, 0
 	s.AllowMsgSchedules = true
 	s.AllowDirect = true

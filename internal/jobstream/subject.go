@@ -3,6 +3,7 @@ package jobstream
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strconv"
 	"strings"
 
 	"github.com/sluicehq/sluice/delivery"
@@ -18,8 +19,8 @@ const (
 
 const (
 	parkedPrefix    = "sluice.parked."    // <sender>.<priority>
-	schedulesPrefix = "sluice.schedules." // one token per message moved
-	expiriesPrefix  = "sluice.expiries."  // one token per parked job that expires
+	schedulesPrefix = "sluice.schedules." // <job>.<message moved>
+	expiriesPrefix  = "sluice.expiries."  // <job>, of a parked one that expires
 	duePrefix       = "sluice.due."       // <priority>.<sender>
 	intentsPrefix   = "sluice.intents."   // <sender>.<job>
 	keptPrefix      = "sluice.kept."      // <sender>.<job>
@@ -39,6 +40,15 @@ func dueSubject(p delivery.Priority, sender string) string {
 func jobToken(job string) string {
 	sum := sha256.Sum256([]byte(job))
 	return hex.EncodeToString(sum[:16])
+}
+
+// scheduleSubject names the message moved, so that moving it once more after a
+// crash replaces the schedule instead of adding one, and before it the job, so
+// that its schedules are found. The time it was published tells streams apart
+// that were deleted and made anew, and count from 1 again.
+func scheduleSubject(task delivery.Task) string {
+	return schedulesPrefix + jobToken(task.Job.ID) + "." +
+		strings.ReplaceAll(task.Ref, ":", "-") + "-" + strconv.FormatInt(task.Published.UnixNano(), 36)
 }
 
 // expirySubject names the schedule that looks at a parked job when it expires.

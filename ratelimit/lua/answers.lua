@@ -40,7 +40,7 @@ local function finish(outcome, reason)
     save(job)
     call('HDEL', job.hash, 'c')
     call('HSET', job.hash, 'o', us(job.attempt) .. '|' .. outcome .. '|' .. reason)
-    call('PEXPIRE', job.hash, ms(RETENTION))
+    forget(job.hash, RETENTION)
   end
   return verdict(outcome, { reason = reason })
 end
@@ -94,6 +94,9 @@ local function park(sender, reason, detail, at)
     make_ready(sender_name, priority, job.lies)
   end
   save(job)
+  if ARGV[11] ~= '' then
+    call('HSET', job.hash, 'u', ARGV[11]) -- a copy comes then
+  end
   return verdict('park', { reason = reason, detail = detail, at = at, pool = sender.pool })
 end
 

@@ -106,7 +106,7 @@ local function ended(c)
     call('HSET', job.hash, 'd', c.digest, 's', c.sender)
   end
   -- An end older than the retention is forgotten at once.
-  call('PEXPIRE', job.hash, ms(past(c.at) + RETENTION - now))
+  forget(job.hash, past(c.at) + RETENTION - now)
 end
 
 local function inbound(c)

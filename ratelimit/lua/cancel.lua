@@ -18,6 +18,6 @@ end
 drop_reservation(job)
 call('HSET', KEYS[1], 'c', '1')
 if not job.digest then
-  call('PEXPIRE', KEYS[1], ms(RETENTION))
+  forget(KEYS[1], RETENTION)
 end
 return { 'flagged', '' }

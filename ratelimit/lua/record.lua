@@ -6,6 +6,7 @@
 --   l sequence under which it lies in the waiting room
 --   o attempt|outcome|reason      an end decided here that the log has not told yet
 --   x attempt|status              the end that the log told
+--   u until when a copy of it may lie somewhere, for a time to come
 -- and for attempt n:
 --   gn state|given|delay|counted|token|pool   the grant; send at given + delay
 --   wn score|back|back                        its place, and how far below its score

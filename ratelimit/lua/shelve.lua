@@ -20,7 +20,7 @@ if job.lies and job.lies ~= ARGV[6] then
 end
 call('HSET', KEYS[1], 'l', ARGV[6])
 if not job.digest then
-  call('PEXPIRE', KEYS[1], ms(RETENTION))
+  forget(KEYS[1], RETENTION)
 end
 if job.mark and string.match(job.mark, '^%d|%d+|0') then
   make_ready(ARGV[2], ARGV[4], ARGV[6])

@@ -1,0 +1,8 @@
+-- Part: how long a job is remembered.
+
+-- Lets a job be forgotten after some time, and not while a copy of it may still
+-- come: the job would begin anew with that.
+local function forget(hash, left)
+  local copies = tonumber(call('HGET', hash, 'u') or '0')
+  call('PEXPIRE', hash, ms(math.max(left, copies + RETENTION - now)))
+end
