@@ -59,6 +59,10 @@ func TestNoJobIsForgottenBeforeItsLastCopyHasCome(t *testing.T) {
 		require.Equal(t, time.Duration(-1), b.ttl(t, "parked"))
 		ends(t, b, "parked", "delivered")
 
+		_, err = b.Claim(t.Context(), "in 8,000 years", "d", sender, time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC))
+		require.NoError(t, err)
+		require.Greater(t, b.ttl(t, "in 8,000 years"), 100*365*24*time.Hour)
+
 		b.parks(t, job("other", sender, "+2"), ratelimit.ReasonPoolPaused)
 		b.apply(t, ratelimit.Change{Kind: ratelimit.Ended, Job: "other", Attempt: 1, At: startAt, Status: "delivered"})
 		require.InDelta(t, keep, b.ttl(t, "other"), float64(time.Minute), "no copy of it lies anywhere")
