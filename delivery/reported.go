@@ -1,6 +1,9 @@
 package delivery
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // reported maps the provider's message statuses to events. The set is open:
 // Twilio adds to it without notice.
@@ -34,8 +37,14 @@ func Reported(status string) (EventType, bool) {
 // of all that tells one change from another, so that a change has one id,
 // whether the provider called back, did so twice, or was asked.
 func ReportID(sid, status string, code int) string {
-	return fmt.Sprintf("cb:%s:%s:%d", sid, status, code)
+	return fmt.Sprintf("%s%s:%s:%d", reportPrefix, sid, status, code)
 }
+
+const reportPrefix = "cb:"
+
+// IsReport says whether the event has the id of a [ReportID]. It then comes after
+// the intent of its attempt, in the log too.
+func (e Event) IsReport() bool { return strings.HasPrefix(e.ID, reportPrefix) }
 
 // CodeLimit is the provider's error for a message beyond the messaging limit,
 // or faster than its sender's rate.

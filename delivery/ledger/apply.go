@@ -189,6 +189,11 @@ func (l *Ledger) orphans(ctx context.Context, jobs grouped, entries map[string]e
 // fold is the entry that follows from old when events, and the orphans of the
 // SIDs they name, are added.
 func (l *Ledger) fold(old entry, events []delivery.Event, orphans grouped) (entry, error) {
+	forgotten := old.record.ID == "" || old.gone(l.now())
+	if forgotten && !slices.ContainsFunc(events, func(e delivery.Event) bool { return !e.IsReport() }) {
+		// A customer who reads the message weeks later makes no new record of it.
+		return old, nil
+	}
 	next := entry{version: strconv.FormatUint(rand.Uint64(), 36), record: old.record}
 	for _, e := range events {
 		next.record = next.record.Apply(e)

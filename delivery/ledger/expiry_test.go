@@ -52,6 +52,32 @@ func TestEndedJobsAreForgottenAfterTheRetention(t *testing.T) {
 	})
 }
 
+// TestALateReportRevivesNothing: people read messages weeks after they came.
+func TestALateReportRevivesNothing(t *testing.T) {
+	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
+		l, c := newLedger(rdb)
+		read := withSID(happened("a", delivery.EventRead, 1, 60), "SM1")
+		read.ID = delivery.ReportID("SM1", "read", 0)
+		absent := func(when string) {
+			require.NoError(t, l.Apply(t.Context(), []delivery.Event{read}))
+			_, ok, err := l.Get(t.Context(), "a")
+			require.NoError(t, err)
+			require.False(t, ok, when)
+			require.Empty(t, listed(t, l, ledger.Query{}), when)
+		}
+		absent("of a job that nobody knows")
+		require.NoError(t, l.Apply(t.Context(), []delivery.Event{read, happened("a", delivery.EventAccepted, 1, 0)}))
+		record, _, err := l.Get(t.Context(), "a")
+		require.NoError(t, err)
+		require.Equal(t, delivery.StatusRead, record.Status, "with its beginning it counts")
+		c.Advance(ledger.DefaultRetention + time.Minute)
+		absent("past its retention")
+		_, err = l.Trim(t.Context())
+		require.NoError(t, err)
+		absent("trimmed")
+	})
+}
+
 func TestRedrivenJobLivesOn(t *testing.T) {
 	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
 		l, c := newLedger(rdb)
