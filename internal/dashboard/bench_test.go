@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,7 +18,8 @@ import (
 // BenchmarkPublishBesideClients publishes events without clients, and then
 // with 1,000 of them and a reader that takes nothing. slowdown is how much
 // longer the publisher was at work in the second case; what is above 1 is the
-// share of the processors that serving takes, and here also being the clients.
+// share of the processors that serving takes, and here also being the clients;
+// cpu-ns/event/client is what both take of them, whatever else the machine does.
 // A thousand events a second is three senders at their full rate; Flood is as
 // many as the publisher can make, with every client asking for all of them.
 func BenchmarkPublishBesideClients(b *testing.B) {
@@ -40,7 +42,7 @@ func BenchmarkPublishBesideClients(b *testing.B) {
 func besideClients(b *testing.B, clients, everything int, every time.Duration) {
 	const events = 5_000
 	w := newWorld(b, "")
-	alone := publish(w, events, every)
+	alone, aloneCPU := publish(w, events, every)
 	ctx, hangUp := context.WithCancel(b.Context())
 	defer hangUp()
 	for i := range clients {
@@ -52,16 +54,19 @@ func besideClients(b *testing.B, clients, everything int, every time.Duration) {
 	}
 	w.deadReader()
 	require.Eventually(b, func() bool { return w.api.Clients() == int64(clients)+1 }, 10*time.Second, time.Millisecond)
-	beside := publish(w, events, every)
+	beside, besideCPU := publish(w, events, every)
 	b.ReportMetric(float64(alone.Microseconds())/events, "alone-us/event")
 	b.ReportMetric(float64(beside.Microseconds())/events, "beside-us/event")
 	b.ReportMetric(float64(beside)/float64(alone), "slowdown")
+	b.ReportMetric(float64((besideCPU-aloneCPU).Nanoseconds())/events/float64(clients), "cpu-ns/event/client")
 	w.stop()
 }
 
 // publish appends events, each at about the price of a write to the log on a
-// fast disk, and returns how long it was at work.
-func publish(w *world, n int, every time.Duration) (took time.Duration) {
+// fast disk, and returns how long it was at work and what processor time the
+// process took meanwhile.
+func publish(w *world, n int, every time.Duration) (took, cpu time.Duration) {
+	before := processorTime(w.t)
 	work := make([]byte, 128<<10)
 	pace := time.NewTicker(max(every, 1))
 	defer pace.Stop()
@@ -77,7 +82,15 @@ func publish(w *world, n int, every time.Duration) (took time.Duration) {
 		})
 		took += time.Since(begin)
 	}
-	return took
+	return took, processorTime(w.t) - before
+}
+
+// processorTime is what this process has taken so far.
+func processorTime(t testing.TB) time.Duration {
+	t.Helper()
+	var used syscall.Rusage
+	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &used))
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // listen is a client that throws away what it reads.

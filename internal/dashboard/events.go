@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"net/http"
@@ -165,6 +164,9 @@ func (a *API) serveStream(w http.ResponseWriter, r *http.Request, filter eventFi
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // said to proxies that would collect what we write
 	h.Set("X-Content-Type-Options", "nosniff")
+	// No chunks: the stream ends with the connection, and one batch is one write
+	// to it, with nothing copied.
+	h.Set("Transfer-Encoding", "identity")
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead {
 		return
@@ -172,8 +174,8 @@ func (a *API) serveStream(w http.ResponseWriter, r *http.Request, filter eventFi
 	beat := time.NewTicker(a.hub.cfg.Heartbeat)
 	defer beat.Stop()
 	s := &stream{
-		hub: a.hub, out: bufio.NewWriterSize(w, streamBuffer), rc: http.NewResponseController(w),
-		filter: filter, next: next, beat: beat,
+		hub: a.hub, out: w, rc: http.NewResponseController(w),
+		filter: filter, shape: filter.shape(), next: next, beat: beat,
 	}
 	if err := s.run(r.Context()); err != nil && r.Context().Err() == nil {
 		// The client has all before next and comes back with the last id.

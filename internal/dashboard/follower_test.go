@@ -41,6 +41,7 @@ func (w *world) follow(query string, headers ...string) *follower {
 	require.NoError(w.t, err)
 	require.Equal(w.t, http.StatusOK, res.StatusCode)
 	require.Equal(w.t, "text/event-stream", res.Header.Get("Content-Type"))
+	require.Empty(w.t, res.TransferEncoding, "chunks cost further writes")
 	f := &follower{w: w, body: bufio.NewScanner(res.Body), close: func() { cancel(); res.Body.Close() }}
 	w.t.Cleanup(f.close)
 	return f

@@ -44,7 +44,7 @@ const (
 	// Every round of the hub wakes every client. Rounds are kept apart by
 	// perClient for each, so that many clients make rounds larger instead of
 	// more, and the writes to them take a small share of one processor.
-	perClient  = 50 * time.Microsecond
+	perClient  = 100 * time.Microsecond
 	maxBetween = 100 * time.Millisecond
 )
 

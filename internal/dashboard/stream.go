@@ -1,9 +1,9 @@
 package dashboard
 
 import (
-	"bufio"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"time"
 
@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	streamChunk  = 256 // frames written before the next look at the clock
-	catchUpBatch = 256 // entries read from the log at once
-	streamBuffer = 16 << 10
+	streamChunk  = hubBatch // frames taken from the tail at once
+	catchUpBatch = 256      // entries read from the log at once
+	streamWrite  = 64 << 10 // bytes that a client has to take in one stall time
 )
 
 // Why a stream ended, if not by its client.
@@ -25,9 +25,10 @@ var (
 // stream is one client of GET /v1/events. It belongs to one goroutine.
 type stream struct {
 	hub    *hub
-	out    *bufio.Writer // so that many events are few writes to the connection
+	out    io.Writer
 	rc     *http.ResponseController
 	filter eventFilter
+	shape  string // of the filter
 	next   uint64 // every sequence before it was written, or did not pass
 	beat   *time.Ticker
 }
@@ -47,7 +48,7 @@ func (s *stream) run(ctx context.Context) error {
 		if !ok {
 			return errBehind
 		}
-		if err := s.send(p.frames, p.next); err != nil {
+		if err := s.send(p.batch); err != nil {
 			return err
 		}
 		if err := s.await(ctx, p.ready); err != nil {
@@ -87,7 +88,7 @@ func (s *stream) catchUp(ctx context.Context) error {
 	for !s.hub.tail.near(s.next) {
 		select {
 		case entries := <-read:
-			if err := s.send(frames(entries), entries[len(entries)-1].Seq+1); err != nil {
+			if err := s.send(&batch{frames: frames(entries), next: entries[len(entries)-1].Seq + 1}); err != nil {
 				return err
 			}
 		case err := <-failed:
@@ -122,37 +123,31 @@ func (s *stream) await(ctx context.Context, event <-chan struct{}) error {
 	}
 }
 
-// send writes those of the frames that pass.
-func (s *stream) send(all []*frame, next uint64) error {
-	var parts [][]byte
-	for _, f := range all {
-		if s.filter.passes(f) {
-			parts = append(parts, f.text())
-		}
+// send writes what passes of a batch.
+func (s *stream) send(b *batch) error {
+	if err := s.write(b.text(s.filter, s.shape)); err != nil {
+		return err
 	}
-	if len(parts) > 0 {
-		if err := s.write(parts...); err != nil {
-			return err
-		}
-	}
-	s.next = next
+	s.next = b.next
 	return nil
 }
 
 func (s *stream) heartbeat() error { return s.write([]byte(": still here\n\n")) }
 
-// write hands the parts to the connection. A client that reads nothing fills
-// the buffers between us and is given up once a write has stalled.
-func (s *stream) write(parts ...[]byte) error {
-	// Where deadlines are not supported the server bounds writes by itself.
-	_ = s.rc.SetWriteDeadline(time.Now().Add(s.hub.cfg.Stall))
-	for _, part := range parts {
-		if _, err := s.out.Write(part); err != nil {
+// write hands a text to the connection. A client that reads nothing fills the
+// buffers between us and is given up once a write has stalled.
+func (s *stream) write(text []byte) error {
+	for len(text) > 0 {
+		n := min(len(text), streamWrite)
+		// Where deadlines are not supported the server bounds writes by itself.
+		_ = s.rc.SetWriteDeadline(time.Now().Add(s.hub.cfg.Stall))
+		if _, err := s.out.Write(text[:n]); err != nil {
 			return err
 		}
+		if err := s.rc.Flush(); err != nil {
+			return err
+		}
+		text = text[n:]
 	}
-	if err := s.out.Flush(); err != nil {
-		return err
-	}
-	return s.rc.Flush()
+	return nil
 }

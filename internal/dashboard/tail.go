@@ -3,7 +3,6 @@ package dashboard
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"sort"
 	"sync"
 
@@ -58,13 +57,14 @@ func (f *frame) text() []byte {
 // client reads at its own place. Whoever adds never waits for a reader; a
 // reader that falls out of the buffer has lost its place.
 type tail struct {
-	mu    sync.RWMutex
-	ring  []*frame
-	count int           // frames ever added; the newest is ring[(count-1)%len(ring)]
-	from  uint64        // from this sequence on nothing is missing
-	next  uint64        // follows the last sequence seen
-	grown chan struct{} // closed, and made anew, when next moves
-	ready chan struct{} // always closed
+	mu     sync.RWMutex
+	ring   []*frame
+	count  int           // frames ever added; the newest is ring[(count-1)%len(ring)]
+	from   uint64        // from this sequence on nothing is missing
+	next   uint64        // follows the last sequence seen
+	grown  chan struct{} // closed, and made anew, when next moves
+	latest *batch        // what was added last
+	ready  chan struct{} // always closed
 }
 
 func newTail(size int) *tail {
@@ -92,6 +92,7 @@ func (t *tail) add(all []*frame, next uint64) {
 		*place = f
 		t.count++
 	}
+	t.latest = &batch{from: t.next, next: next, frames: all}
 	t.next = next
 	close(t.grown)
 	t.grown = make(chan struct{})
@@ -121,9 +122,8 @@ func (t *tail) at(n int) *frame { return t.ring[n%len(t.ring)] }
 // portion is what a reader gets: frames in order, and what it is owed after
 // them. ready is closed once there is more.
 type portion struct {
-	frames []*frame
-	next   uint64
-	ready  <-chan struct{}
+	*batch
+	ready <-chan struct{}
 }
 
 // since reads up to most frames from the sequence seq on. It is not ok for a
@@ -134,15 +134,19 @@ func (t *tail) since(seq uint64, most int) (p portion, ok bool) {
 	if seq < t.from {
 		return portion{}, false
 	}
+	if t.latest != nil && seq == t.latest.from && len(t.latest.frames) <= most {
+		return portion{t.latest, t.grown}, true
+	}
 	oldest := max(0, t.count-len(t.ring))
 	first := oldest + sort.Search(t.count-oldest, func(i int) bool { return t.at(oldest+i).seq >= seq })
 	last := min(t.count, first+most)
-	p = portion{frames: slices.Grow([]*frame(nil), last-first), next: max(seq, t.next), ready: t.grown}
+	own := &batch{from: seq, next: max(seq, t.next), frames: make([]*frame, 0, last-first)}
+	p = portion{own, t.grown}
 	for n := first; n < last; n++ {
-		p.frames = append(p.frames, t.at(n))
+		own.frames = append(own.frames, t.at(n))
 	}
 	if last < t.count {
-		p.next, p.ready = t.at(last-1).seq+1, t.ready
+		own.next, p.ready = t.at(last-1).seq+1, t.ready
 	}
 	return p, true
 }
