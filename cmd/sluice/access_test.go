@@ -61,3 +61,18 @@ func TestHealth(t *testing.T) {
 	require.Equal(t, http.StatusOK, admin.do(http.MethodGet, "/debug/pprof/", nil).status)
 	require.NotEqual(t, http.StatusOK, newSite(t, up.API).do(http.MethodGet, "/debug/pprof/", nil).status)
 }
+
+// TestSandboxServesItsHealthWhereAsked and nowhere by default, where a role
+// beside it would want to listen.
+func TestSandboxServesItsHealthWhereAsked(t *testing.T) {
+	t.Parallel()
+	settings := quick(t)
+	admin := newSite(t, start(t, settings, "sandbox").ready().Admin)
+	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/debug/pprof/"} {
+		require.Equal(t, http.StatusOK, admin.do(http.MethodGet, path, nil).status, path)
+	}
+	taken := settings.with("SLUICE_ADMIN_ADDR", strings.TrimPrefix(admin.base, "http://"))
+	requireComplaint(t, run(t, taken, "sandbox"), 1, "SLUICE_ADMIN_ADDR")
+	delete(settings, "SLUICE_ADMIN_ADDR")
+	require.Empty(t, start(t, settings, "sandbox").ready().Admin)
+}

@@ -46,6 +46,8 @@ type Config struct {
 
 	// Sandbox forces the stand-in provider although credentials are set.
 	Sandbox bool
+
+	origins map[string]string // of settings by name: default, file, env or flag
 }
 
 // Values of settings that are words.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
 )
 
@@ -127,4 +128,18 @@ func TestCompletionScripts(t *testing.T) {
 		require.NoError(t, root.Execute())
 		require.Contains(t, out.String(), "sluice", shell)
 	}
+}
+
+// TestFlagsNameTheirValues by their kind, as people say it: a backquote in a usage text would make
+// what it quotes the name.
+func TestFlagsNameTheirValues(t *testing.T) {
+	t.Parallel()
+	eachCommand(newRoot(&program{}), func(cmd *cobra.Command) {
+		cmd.InitDefaultHelpFlag()
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			name, usage := pflag.UnquoteUsage(f)
+			require.Regexp(t, `^(string|strings|int|float|duration|name=value|[A-Z]+)?$`, name, "%s --%s", cmd.CommandPath(), f.Name)
+			require.NotContains(t, usage, "`", "%s --%s", cmd.CommandPath(), f.Name)
+		})
+	})
 }

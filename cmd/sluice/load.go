@@ -27,13 +27,35 @@ func newEnvironment(pairs []string) environment {
 // addFlags gives every setting its flag. The values are read by load.
 func addFlags(flags *pflag.FlagSet) {
 	defaults := defaultConfig()
-	flags.String("config", "", "settings file (YAML, keys as in `nats_url: …`)")
+	flags.String("config", "", "settings file (YAML, with keys as in nats_url: …)")
 	for _, s := range defaults.settings() {
-		usage := s.usage + " [" + s.env() + "]"
+		usage := strings.ReplaceAll(s.usage, "`", "") + " [" + s.env() + "]" // quoted so, it would name the value
 		if text := s.text(); text != "" {
 			usage += " (" + text + ")"
 		}
-		flags.String(s.flag(), "", usage)
+		flags.Var(&flagText{kind: s.kind()}, s.flag(), usage)
+	}
+}
+
+// flagText is a setting's flag as it was given. What it may be is checked by
+// load, as it is for the other places that settings come from.
+type flagText struct{ text, kind string }
+
+func (f *flagText) String() string        { return f.text }
+func (f *flagText) Set(text string) error { f.text = text; return nil }
+func (f *flagText) Type() string          { return f.kind }
+
+// kind is what help texts call the setting's values.
+func (s setting) kind() string {
+	switch s.field.(type) {
+	case *int, *int64:
+		return "int"
+	case *float64:
+		return "float"
+	case *time.Duration:
+		return "duration"
+	default:
+		return "string"
 	}
 }
 

@@ -28,9 +28,16 @@ type metrics struct {
 	callbacks     *prometheus.CounterVec
 }
 
+// processMetrics are those of any Go program.
+func processMetrics() *metrics {
+	m := &metrics{registry: prometheus.NewRegistry()}
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
 func newMetrics() *metrics {
 	m := &metrics{
-		registry: prometheus.NewRegistry(),
+		registry: processMetrics().registry,
 		admissions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sluice_admissions_total", Help: "Answers of the gate, by outcome."}, []string{"outcome"}),
 		sendSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -48,8 +55,7 @@ func newMetrics() *metrics {
 		callbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sluice_callbacks_total", Help: "Callbacks of the provider, by kind and result."}, []string{"kind", "result"}),
 	}
-	m.registry.MustRegister(m.admissions, m.sendSeconds, m.toSendSeconds, m.errors, m.unknown, m.duplicates, m.foreign, m.callbacks,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.admissions, m.sendSeconds, m.toSendSeconds, m.errors, m.unknown, m.duplicates, m.foreign, m.callbacks)
 	m.startAtZero()
 	return m
 }

@@ -48,10 +48,11 @@ func (p *program) warn(unknown []string) {
 
 // configure loads and checks the settings of a role.
 func (p *program) configure(cmd *cobra.Command, role string) (Config, error) {
-	cfg, _, warnings, err := load(cmd.Flags(), p.env)
+	cfg, origins, warnings, err := load(cmd.Flags(), p.env)
 	if err != nil {
 		return cfg, err
 	}
+	cfg.origins = origins
 	if f := cmd.Flags().Lookup("sandbox"); f != nil {
 		cfg.Sandbox = f.Value.String() == "true"
 	}

@@ -17,7 +17,9 @@ func newSandbox(p *program) *cobra.Command {
 over HTTP, with the platform's rules on messaging limits, customer service
 windows, rates, opt-outs, senders and templates, signed callbacks, customers who
 read, answer and opt out, and faults on request. For integration tests of your
-own.`,
+own.
+
+/metrics, /healthz and /readyz are served where --admin-addr is given.`,
 		Example: `  sluice sandbox --sandbox-addr 127.0.0.1:8082
   curl -X PUT http://127.0.0.1:8082/sandbox/faults -d '{"drop_response":0.05}'
   curl -X PUT http://127.0.0.1:8082/sandbox/customers -d '{"reply":0.2,"stop":0.01}'
@@ -58,9 +60,20 @@ func (p *program) sandbox(ctx context.Context, cfg Config, with sandbox.Config) 
 	with.InboundAccount, with.InboundToken = cfg.account(), cfg.token()
 	with.Log = newLogger(cfg, p.err)
 	stand := sandbox.New(with)
-	return p.run(ctx, &role{
+	r := &role{
 		name: "sandbox", lines: map[string]string{"sandbox": urlOf(l)},
 		ready:   func(context.Context) error { return nil },
 		servers: []task{serve(l, stand.Handler()), stand.Run},
-	})
+	}
+	// Only where it is named: at its default it would be in the way of the roles
+	// that a sandbox is started beside.
+	if cfg.origins["admin_addr"] != "default" {
+		admin, err := listen("SLUICE_ADMIN_ADDR", cfg.AdminAddr)
+		if err != nil {
+			return err
+		}
+		r.servers = append(r.servers, serve(admin, processMetrics().admin(r.readyNow(ctx))))
+		r.lines["admin"] = urlOf(admin)
+	}
+	return p.run(ctx, r)
 }

@@ -75,7 +75,7 @@ func (f *jobFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.job.MessagingServiceSID, "messaging-service-sid", "", "messaging service, instead of --from")
 	flags.StringVar(&f.job.To, "to", "", "customer, whatsapp:+15552223333 or +15552223333")
 	flags.StringVar(&f.job.ContentSID, "content-sid", "", "template, HX…")
-	flags.StringToStringVar(&f.vars, "var", nil, "template variable, name=value (repeatable)")
+	flags.StringToStringVar(&f.vars, "var", nil, "template variable, `name=value` (repeatable)")
 	flags.StringVar(&f.job.Body, "body", "", "free-form text")
 	flags.StringSliceVar(&f.job.MediaURL, "media-url", nil, "media (repeatable)")
 	flags.StringVar(&f.category, "category", "", "authentication, utility, marketing or service")
@@ -83,7 +83,7 @@ func (f *jobFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.sendAt, "send-at", "", "not before, RFC 3339")
 	flags.StringVar(&f.expires, "expires-at", "", "not after, RFC 3339")
 	flags.StringVar(&f.unsure, "on-unknown", "", "resend or hold")
-	flags.StringToStringVar(&f.metadata, "metadata", nil, "handed back in state and events, name=value (repeatable)")
+	flags.StringToStringVar(&f.metadata, "metadata", nil, "handed back in state and events, `name=value` (repeatable)")
 }
 
 // build is the job that the flags describe; the API checks it.
