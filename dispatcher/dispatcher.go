@@ -18,7 +18,7 @@ import (
 type Gate interface {
 	Admit(ctx context.Context, r ratelimit.Request) (ratelimit.Verdict, error)
 	// Claim binds an id to its content; false with a nil error is a new id.
-	Claim(ctx context.Context, job, digest, sender string, copies time.Time) (known bool, err error)
+	Claim(ctx context.Context, job, digest, sender string, copies time.Time) (ratelimit.Claimed, error)
 	// Confirm counts an attempt from now on, instead of from its grant.
 	Confirm(ctx context.Context, job string, attempt int, token string) error
 	// GiveBack frees the slot of an attempt that certainly reached nobody.

@@ -118,20 +118,20 @@ func (g *turnstile) decide(r ratelimit.Request) ratelimit.Verdict {
 	return as(ratelimit.OutcomeGo)
 }
 
-func (g *turnstile) Claim(_ context.Context, id, digest, sender string, _ time.Time) (known bool, err error) {
+func (g *turnstile) Claim(_ context.Context, id, digest, sender string, _ time.Time) (c ratelimit.Claimed, err error) {
 	conflict := false
 	err = around(g.hook, "claim", func() {
 		job := g.job(id)
-		known = job.digest != ""
-		conflict = known && (job.digest != digest || job.sender != sender)
-		if !known {
+		c.Known = job.digest != ""
+		conflict = c.Known && (job.digest != digest || job.sender != sender)
+		if !c.Known {
 			job.digest, job.sender = digest, sender
 		}
 	})
 	if err == nil && conflict {
 		err = ratelimit.ErrConflict
 	}
-	return known, err
+	return c, err
 }
 
 // Confirm changes nothing here: this gate has no windows.

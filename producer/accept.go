@@ -25,10 +25,10 @@ type Publisher interface {
 // Identities keeps, for as long as a job's state is kept, which content an id
 // stands for. Claim is atomic: of two claims of one id at most one is the
 // first. It reports known for the id's own content and sender, claimed before,
-// and [ErrConflict] for any other; digest is [delivery.Job.Digest], sender
+// with the status of a job that has ended, and [ErrConflict] for any other; digest is [delivery.Job.Digest], sender
 // [delivery.Job.Sender].
 type Identities interface {
-	Claim(ctx context.Context, job, digest, sender string) (known bool, err error)
+	Claim(ctx context.Context, job, digest, sender string) (known bool, ended delivery.Status, err error)
 	// Disclaim undoes a first claim that nothing has come of.
 	Disclaim(ctx context.Context, job, digest, sender string) error
 }
@@ -61,7 +61,7 @@ func (h *Handler) accept(ctx context.Context, job Job) answer {
 	if err != nil {
 		return h.refuse(job.ID, err)
 	}
-	known, err := h.identities.Claim(ctx, job.ID, job.Digest(), job.Sender())
+	known, ended, err := h.identities.Claim(ctx, job.ID, job.Digest(), job.Sender())
 	if err != nil {
 		return h.refuse(job.ID, fmt.Errorf("claim the id: %w", err))
 	}
@@ -74,6 +74,9 @@ func (h *Handler) accept(ctx context.Context, job Job) answer {
 		}
 		if found && record.Status != "" {
 			return answer{ID: job.ID, Status: record.Status}
+		}
+		if ended != "" { // and its state is forgotten, but a copy may still come
+			return answer{ID: job.ID, Status: ended}
 		}
 	}
 	if err := h.publish(ctx, job, known); err != nil {

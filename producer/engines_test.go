@@ -21,6 +21,7 @@ type engines struct {
 	claims    map[string]string            // id → sender and digest
 	published map[string][]producer.Job    // id → every time it was published
 	records   map[string]delivery.Record   // id → what the ledger shows
+	ended     map[string]delivery.Status   // id → the end that only the gate remembers
 	faults    map[string]fault             // step → what happens there next
 	refuse    func(job producer.Job) error // when set, what Publish answers
 	unclaimed map[string]bool              // ids that the stream met without a claim, and that were taken
@@ -63,14 +64,14 @@ func (e *engines) step(name string, write func()) error {
 	return nil
 }
 
-func (e *engines) Claim(_ context.Context, id, digest, sender string) (bool, error) {
+func (e *engines) Claim(_ context.Context, id, digest, sender string) (bool, delivery.Status, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	before, known := e.claims[id]
 	if known && before != sender+digest {
-		return false, producer.ErrConflict
+		return false, "", producer.ErrConflict
 	}
-	return known, e.step("claim", func() { e.claims[id] = sender + digest })
+	return known, e.ended[id], e.step("claim", func() { e.claims[id] = sender + digest })
 }
 
 func (e *engines) Disclaim(_ context.Context, id, digest, sender string) error {

@@ -135,8 +135,6 @@ func TestConflict(t *testing.T) {
 	require.Len(t, e.published["order-1"], 1)
 }
 
-// Whichever write fails, done or not, the client sends the same request again
-// and in the end the promise holds: published, announced, claimed.
 // A message that came over NATS is unknown to the gate until a dispatcher has
 // seen it, and yet its id is taken.
 func TestIDTakenOverNATSOnly(t *testing.T) {
@@ -159,6 +157,20 @@ func TestIDTakenOverNATSOnly(t *testing.T) {
 	})
 }
 
+// A job may be remembered for its copies longer than its state is kept.
+func TestAJobThatEndedIsNotPublishedAgain(t *testing.T) {
+	t.Parallel()
+	e := newEngines()
+	e.claims["order-1"] = claimOf(t, one)
+	e.ended = map[string]delivery.Status{"order-1": delivery.StatusCanceled}
+	got := post(t, e.handler(), "", one)
+	require.Equal(t, http.StatusAccepted, got.code)
+	require.Equal(t, delivery.StatusCanceled, got.Status)
+	require.Empty(t, e.published)
+}
+
+// Whichever write fails, done or not, the client sends the same request again
+// and in the end the promise holds: published, announced, claimed.
 func TestRepeatingARequestAlwaysHeals(t *testing.T) {
 	t.Parallel()
 	for _, step := range []string{"claim", "get", "publish", "announce"} {

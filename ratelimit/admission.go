@@ -199,28 +199,37 @@ func (r Request) validate() error {
 	return nil
 }
 
-// Claim binds a job id to its content and sender before the job is published.
-// known says that the same job was claimed or seen before. It returns
-// ErrConflict when the id is held by other content or another sender. It works
+// Claimed is what a claim found.
+type Claimed struct {
+	Known bool   // the same job was claimed or seen before
+	Ended string // its status, if it is known to have ended
+}
+
+// Claim binds a job id to its content and sender before the job is published. It
+// returns ErrConflict when the id is held by other content or another sender. It works
 // while the gate is closed; a claim that nothing follows is forgotten after
 // Options.Retention, and not before a copy of the job has come that lies
 // somewhere until the given time, zero if none does.
-func (g *Gate) Claim(ctx context.Context, job, digest, sender string, copies time.Time) (known bool, err error) {
+func (g *Gate) Claim(ctx context.Context, job, digest, sender string, copies time.Time) (Claimed, error) {
 	if job == "" || digest == "" || sender == "" {
-		return false, errors.New("claim: job, digest and sender must be set")
+		return Claimed{}, errors.New("claim: job, digest and sender must be set")
 	}
 	reply, err := g.ask(ctx, g.scripts.claim, []string{jobKey(job)}, digest, sender, micros(copies))
 	if err != nil {
-		return false, err
+		return Claimed{}, err
 	}
-	word, err := decodeWord(reply, "new", "known", "conflict")
+	row, err := decodeRow(reply, 2)
 	if err != nil {
-		return false, fmt.Errorf("claim: %w", err)
+		return Claimed{}, fmt.Errorf("claim: %w", err)
+	}
+	word, err := decodeWord(row[0], "new", "known", "conflict")
+	if err != nil {
+		return Claimed{}, fmt.Errorf("claim: %w", err)
 	}
 	if word == "conflict" {
-		return true, ErrConflict
+		return Claimed{}, ErrConflict
 	}
-	return word == "known", nil
+	return Claimed{Known: word == "known", Ended: row[1]}, nil
 }
 
 // Disclaim lets go of an id that this caller was the first to claim, if nothing

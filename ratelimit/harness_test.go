@@ -189,9 +189,9 @@ func (b *bench) writes(t testing.TB, to, customer string) {
 
 func (b *bench) claim(t testing.TB, id, digest, from string) (known bool) {
 	t.Helper()
-	known, err := b.Claim(t.Context(), id, digest, from, time.Time{})
+	claimed, err := b.Claim(t.Context(), id, digest, from, time.Time{})
 	require.NoError(t, err)
-	return known
+	return claimed.Known
 }
 
 func (b *bench) ttl(t testing.TB, id string) time.Duration {

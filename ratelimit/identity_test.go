@@ -48,6 +48,9 @@ func TestNoJobIsForgottenBeforeItsLastCopyHasCome(t *testing.T) {
 			require.InDelta(t, later+keep, b.ttl(t, status), float64(time.Minute))
 			ends(t, b, status, status)
 		}
+		claimed, err := b.Claim(t.Context(), "expired", "d", sender, time.Time{})
+		require.NoError(t, err)
+		require.Equal(t, ratelimit.Claimed{Known: true, Ended: "expired"}, claimed)
 		known, err := b.Cancel(t.Context(), "expired")
 		require.NoError(t, err)
 		require.Equal(t, "expired", known)
@@ -62,6 +65,11 @@ func TestNoJobIsForgottenBeforeItsLastCopyHasCome(t *testing.T) {
 		_, err = b.Claim(t.Context(), "in 8,000 years", "d", sender, time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC))
 		require.NoError(t, err)
 		require.Greater(t, b.ttl(t, "in 8,000 years"), 100*365*24*time.Hour)
+
+		b.apply(t, ratelimit.Change{Kind: ratelimit.Ended, Job: "read late", Attempt: 1, At: startAt, Status: "read", SID: "SM1"})
+		claimed, err = b.Claim(t.Context(), "read late", "d", sender, time.Time{})
+		require.NoError(t, err)
+		require.Equal(t, ratelimit.Claimed{}, claimed, "the job was forgotten, its id is free")
 
 		b.parks(t, job("other", sender, "+2"), ratelimit.ReasonPoolPaused)
 		b.apply(t, ratelimit.Change{Kind: ratelimit.Ended, Job: "other", Attempt: 1, At: startAt, Status: "delivered"})

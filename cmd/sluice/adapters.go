@@ -20,12 +20,12 @@ import (
 // identities is the gate as the producer knows it.
 type identities struct{ gate *ratelimit.Gate }
 
-func (i identities) Claim(ctx context.Context, job, digest, sender string) (bool, error) {
-	known, err := i.gate.Claim(ctx, job, digest, sender, time.Time{})
+func (i identities) Claim(ctx context.Context, job, digest, sender string) (bool, delivery.Status, error) {
+	claimed, err := i.gate.Claim(ctx, job, digest, sender, time.Time{})
 	if errors.Is(err, ratelimit.ErrConflict) {
-		return known, producer.ErrConflict
+		err = producer.ErrConflict
 	}
-	return known, err
+	return claimed.Known, delivery.Status(claimed.Ended), err
 }
 
 func (i identities) Disclaim(ctx context.Context, job, digest, sender string) error {

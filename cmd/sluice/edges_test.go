@@ -93,7 +93,7 @@ func TestSendAt(t *testing.T) {
 func TestNothingComesAfterAnEndThatIsForgotten(t *testing.T) {
 	t.Parallel()
 	h := startHouse(t, quick(t).with("SLUICE_RETENTION", "1s", "SLUICE_WINDOW", "1s"))
-	at := in(6 * time.Second)
+	at := in(12 * time.Second)
 	h.api.must(http.MethodPut, "/v1/senders/"+alpha, fields{"limit": 0, "pool": "east"}, nil)
 	require.Equal(t, http.StatusAccepted, h.api.post(notice("expiring", alpha, 1).with("expires_at", at)).status)
 	require.Equal(t, http.StatusAccepted, h.api.post(notice("canceled", beta, 2).with("send_at", at)).status)
@@ -106,6 +106,8 @@ func TestNothingComesAfterAnEndThatIsForgotten(t *testing.T) {
 	for _, id := range []string{"expiring", "canceled"} {
 		eventually(t, func() bool { return h.api.do(http.MethodGet, "/v1/jobs/"+id, nil).status == http.StatusNotFound }, func() string { return id })
 	}
+	again := h.api.post(notice("canceled", beta, 2).with("send_at", at))
+	require.Contains(t, string(again.body), `"status":"canceled"`, "as long as it was to be sent")
 	h.api.await("last", "delivered", "read")
 	ledger := h.provider.ledger()
 	require.Len(t, ledger["expiring"], 1)

@@ -92,6 +92,9 @@ local function ended(c)
   if attempt > 0 and job.latest > attempt then
     return
   end
+  if c.sid and job.latest == 0 then
+    return -- of a message whose job was forgotten: its id is free
+  end
   local lies, priority = job.lies, job.mark and string.match(job.mark, '^%d')
   drop_reservation(job)
   unmark(job)
