@@ -50,7 +50,7 @@ func TestAPIKeys(t *testing.T) {
 // TestHealth needs no key, on either address.
 func TestHealth(t *testing.T) {
 	t.Parallel()
-	up := start(t, quick(t).with("SLUICE_API_KEYS", "secret"), "up").ready()
+	up := start(t, quick(t).with("SLUICE_API_KEYS", "key-of-the-shop"), "up").ready()
 	for _, base := range []string{up.API, up.Admin} {
 		anybody := newSite(t, base)
 		for _, path := range []string{"/healthz", "/readyz", "/metrics"} {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -12,8 +13,8 @@ import (
 
 func TestSendAndLook(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t, quick(t).with("SLUICE_API_KEYS", "publish+read:secret"))
-	shell := env{"SLUICE_API_URL": h.API + "/", "SLUICE_API_KEY": "secret"}
+	h := startHouse(t, quick(t).with("SLUICE_API_KEYS", "publish+read:key-of-the-shop"))
+	shell := env{"SLUICE_API_URL": h.API + "/", "SLUICE_API_KEY": "key-of-the-shop"}
 	job := []string{"send", "--id", "order-17", "--from", "+" + alpha, "--to", customer(1), "--content-sid", template,
 		"--var", "1=Ana", "--metadata", "order=17"}
 
@@ -49,8 +50,8 @@ func TestSendAndLook(t *testing.T) {
 // TestCommandsFail in one line that says what to do.
 func TestCommandsFail(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t, quick(t).with("SLUICE_API_KEYS", "publish+read:secret"))
-	shell := env{"SLUICE_API_URL": h.API, "SLUICE_API_KEY": "secret"}
+	h := startHouse(t, quick(t).with("SLUICE_API_KEYS", "publish+read:key-of-the-shop"))
+	shell := env{"SLUICE_API_URL": h.API, "SLUICE_API_KEY": "key-of-the-shop"}
 	job := []string{"send", "--id", "order-17", "--from", whatsapp(alpha), "--to", customer(1), "--content-sid", template}
 	require.Zero(t, run(t, shell, job...).code)
 
@@ -91,6 +92,38 @@ func TestVersion(t *testing.T) {
 	r := run(t, env{}, "version")
 	require.Zero(t, r.code)
 	require.Regexp(t, `^sluice \S+ go1\.\S+ \w+/\w+\n$`, r.stdout)
+
+	r = run(t, env{}, "version", "--json")
+	require.Zero(t, r.code)
+	var told map[string]string
+	require.NoError(t, json.Unmarshal([]byte(r.stdout), &told))
+	require.Equal(t, runtime.GOOS, told["os"])
+	require.NotEmpty(t, told["version"])
+}
+
+// TestPauseEverything by hand, and tell a program of it.
+func TestPauseEverything(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t, quick(t))
+	shell := env{"SLUICE_API_URL": h.API}
+	type state struct {
+		Paused bool
+		Reason string
+	}
+	ask := func(args ...string) (told state) {
+		r := run(t, shell, append(args, "--json")...)
+		require.Zero(t, r.code, r.stderr)
+		require.NoError(t, json.Unmarshal([]byte(r.stdout), &told), r.stdout)
+		return told
+	}
+	require.Equal(t, state{true, "complaints"}, ask("pause", "--all", "--reason", "complaints"))
+	require.Equal(t, http.StatusAccepted, h.api.post(notice("order-17", alpha, 1)).status)
+	h.api.await("order-17", "parked")
+	require.Equal(t, state{Paused: false}, ask("resume", "--all"))
+	h.api.await("order-17", "delivered", "read")
+	r := run(t, shell, "pause", "--all")
+	require.Equal(t, "everything paused: yes\n", r.stdout)
+	requireComplaint(t, run(t, shell, "pause"), 2, "--all")
 }
 
 var subcommand = regexp.MustCompile(`(?m)^  ([a-z]+) +\S`)

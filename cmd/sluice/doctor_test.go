@@ -71,8 +71,8 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 	anything := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 	defer anything.Close()
 	settings := env{
-		"SLUICE_NATS_URL": "nats://" + nowhere, "SLUICE_REDIS_URL": "redis://:hidden@" + nowhere, "SLUICE_PUBLIC_URL": anything.URL,
-		"TWILIO_ACCOUNT_SID": "AC00000000000000000000000000000001", "TWILIO_AUTH_TOKEN": "secret", "SLUICE_MESSAGES_URL": late.URL,
+		"SLUICE_NATS_URL": "nats://" + nowhere, "SLUICE_REDIS_URL": "redis://:hidden-password@" + nowhere, "SLUICE_PUBLIC_URL": anything.URL,
+		"TWILIO_ACCOUNT_SID": "AC00000000000000000000000000000001", "TWILIO_AUTH_TOKEN": "secret-of-an-account", "SLUICE_MESSAGES_URL": late.URL,
 	}
 	found := examined(t, settings, 1)
 	requireFound(t, found, "nats", "fail", "SLUICE_NATS_URL")

@@ -27,12 +27,13 @@ var (
 	parkedJobs   = describe("sluice_parked", "Jobs that wait for a limit, a rate or a sender.", "pool", "priority")
 	parkedOldest = describe("sluice_parked_oldest_seconds", "How long the oldest parked job has waited.", "pool")
 	backlogReady = describe("sluice_backlog_ready", "Jobs that a dispatcher could take now: scale replicas on this.")
+	readyOldest  = describe("sluice_backlog_oldest_seconds", "How long the oldest job that a dispatcher could take has been ready; 0 if there is none.")
 	jobsByState  = describe("sluice_jobs_total", "Jobs by present state, as long as their state is kept.", "state")
 )
 
 // Describe implements [prometheus.Collector].
 func (g gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{gateOpen, windowUsed, windowLimit, senderPaused, parkedJobs, parkedOldest, backlogReady, jobsByState} {
+	for _, d := range []*prometheus.Desc{gateOpen, windowUsed, windowLimit, senderPaused, parkedJobs, parkedOldest, backlogReady, readyOldest, jobsByState} {
 		ch <- d
 	}
 }
@@ -55,6 +56,13 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	}
 	if backlog, err := g.s.room.Backlog(ctx); err == nil {
 		send(backlogReady, float64(backlog.Ready))
+	}
+	if since, waits, err := g.s.room.OldestReady(ctx); err == nil {
+		age := 0.0
+		if waits {
+			age = max(0, time.Since(since).Seconds())
+		}
+		send(readyOldest, age)
 	}
 	if counts, err := g.s.ledger.Counts(ctx); err == nil {
 		for _, status := range delivery.Statuses() {

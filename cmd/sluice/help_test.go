@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -91,15 +92,23 @@ func commandLine(line string) (args []string, ours bool) {
 	return words[1:], true
 }
 
-// TestListsTakeJSON wherever something is listed or shown.
-func TestListsTakeJSON(t *testing.T) {
+// withoutAnswer are the commands that answer nobody: they serve until they are
+// stopped, and say in one line of JSON where, or they write files and scripts.
+var withoutAnswer = []string{"up", "dispatcher", "callbacks", "api", "tracker", "sandbox", "man", "completion"}
+
+// TestEveryAnswerCanBeJSON: a command takes --json unless it groups others or
+// answers nobody.
+func TestEveryAnswerCanBeJSON(t *testing.T) {
 	t.Parallel()
+	answers := 0
 	eachCommand(newRoot(&program{}), func(cmd *cobra.Command) {
-		switch cmd.Name() {
-		case "list", "get", "limits", "plan", "send", "demo", "doctor", "config", "bench":
-			require.NotNil(t, cmd.Flag("json"), cmd.CommandPath())
+		if cmd.HasSubCommands() || slices.Contains(withoutAnswer, cmd.Name()) {
+			return
 		}
+		answers++
+		require.NotNil(t, cmd.Flag("json"), "%s lacks --json", cmd.CommandPath())
 	})
+	require.Greater(t, answers, 20)
 }
 
 func TestManualPages(t *testing.T) {

@@ -98,7 +98,7 @@ func limitRows(pools []poolLine) [][]string {
 }
 
 func newPause(p *program, verb, short string) *cobra.Command {
-	var all bool
+	var all, asJSON bool
 	var reason string
 	cmd := &cobra.Command{
 		Use: verb + " --all", Short: short, Args: cobra.NoArgs,
@@ -108,7 +108,7 @@ func newPause(p *program, verb, short string) *cobra.Command {
 			if !all {
 				return usageError{fmt.Errorf("say --all, or name one sender with `sluice senders %s SENDER`", verb)}
 			}
-			return ask(cmd.Context(), p, http.MethodPost, "/v1/"+verb, reasonBody(reason), false, func(state struct {
+			return ask(cmd.Context(), p, http.MethodPost, "/v1/"+verb, reasonBody(reason), asJSON, func(state struct {
 				Paused bool `json:"paused"`
 			}) [][]string {
 				return [][]string{{"everything paused: " + yesOrNo(state.Paused)}}
@@ -116,6 +116,7 @@ func newPause(p *program, verb, short string) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "all senders")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	if verb == "pause" {
 		cmd.Flags().StringVar(&reason, "reason", "", "shown to others")
 	}

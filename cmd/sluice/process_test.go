@@ -50,7 +50,7 @@ func quick(t testing.TB) env {
 		"SLUICE_SANDBOX_ADDR": "127.0.0.1:0", "SLUICE_ADMIN_ADDR": "127.0.0.1:0",
 		"SLUICE_WINDOW": "5s", "SLUICE_SEND_TIMEOUT": "1s", "SLUICE_ACK_WAIT": "2s",
 		"SLUICE_UNKNOWN_GRACE": "1s", "SLUICE_DRAIN_TIMEOUT": "2s",
-		"SLUICE_LOG_LEVEL": "warn",
+		"SLUICE_LOG_LEVEL": "debug", // all there is to log is looked through at the end
 	}
 }
 
@@ -76,7 +76,8 @@ func startProgram(t testing.TB, settings env, program string, args ...string) *p
 	return startReading(t, settings, nil, program, args...)
 }
 
-// startReading gives the program something on its standard input.
+// startReading gives the program something on its standard input. What it has
+// printed at its end has to keep customers and secrets private.
 func startReading(t testing.TB, settings env, in io.Reader, program string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, cmd: exec.Command(program, args...), ended: make(chan struct{})}
@@ -90,6 +91,7 @@ func startReading(t testing.TB, settings env, in io.Reader, program string, args
 	}()
 	t.Cleanup(func() {
 		p.kill()
+		p.requirePrivate(settings, args)
 		if t.Failed() {
 			t.Logf("stderr of %s, at its end:\n%s", strings.Join(args, " "), p.stderr.tail(6000))
 		}

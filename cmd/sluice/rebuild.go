@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -12,8 +13,8 @@ import (
 )
 
 func newRebuild(p *program) *cobra.Command {
-	var yes, paused bool
-	var wait time.Duration
+	var yes bool
+	var how rebuilding
 	cmd := &cobra.Command{
 		Use: "rebuild", Short: "Rebuilds Redis from the log", Args: cobra.NoArgs,
 		Long: `Deletes what gate and delivery state have in Redis and lets the trackers fill
@@ -36,23 +37,31 @@ backup is not in the log, so nothing goes until a person resumes.`,
 			if !yes {
 				return usageError{fmt.Errorf("this deletes the state that Sluice has in Redis at %s and stops sending until it is refilled: add --yes", redactURL(cfg.RedisURL))}
 			}
-			return p.rebuild(cmd.Context(), cfg, paused, wait)
+			return p.rebuild(cmd.Context(), cfg, how)
 		},
 	}
 	addFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&yes, "yes", false, "do it")
-	cmd.Flags().BoolVar(&paused, "paused", false, "pause everything first, as after a restore of NATS from a backup")
-	cmd.Flags().DurationVar(&wait, "wait", 10*time.Minute, "how long to wait until the gate is open again; 0 does not wait")
+	cmd.Flags().BoolVar(&how.paused, "paused", false, "pause everything first, as after a restore of NATS from a backup")
+	cmd.Flags().DurationVar(&how.wait, "wait", 10*time.Minute, "how long to wait until the gate is open again; 0 does not wait")
+	cmd.Flags().BoolVar(&how.asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-func (p *program) rebuild(ctx context.Context, cfg Config, paused bool, wait time.Duration) error {
+// rebuilding is how Redis is rebuilt.
+type rebuilding struct {
+	paused bool          // pause everything first
+	wait   time.Duration // for the gate to open again; 0 does not wait
+	asJSON bool
+}
+
+func (p *program) rebuild(ctx context.Context, cfg Config, how rebuilding) error {
 	s, err := newSystem(ctx, cfg, newLogger(cfg, p.err))
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if paused {
+	if how.paused {
 		if _, err := s.registry.Pause(ctx, true, "rebuilt after a restore"); err != nil {
 			return fmt.Errorf("pause everything: %w", err)
 		}
@@ -62,16 +71,26 @@ func (p *program) rebuild(ctx context.Context, cfg Config, paused bool, wait tim
 		return fmt.Errorf("%w (nothing is lost: run rebuild again)", err)
 	}
 	fmt.Fprintln(p.err, "sluice: dropped; the trackers fill gate and delivery state from the log")
-	if wait == 0 {
-		return nil
+	if how.wait == 0 {
+		return p.rebuilt(how, false, begun)
 	}
-	waiting, cancel := context.WithTimeout(ctx, wait)
+	waiting, cancel := context.WithTimeout(ctx, how.wait)
 	defer cancel()
 	if err := poll(waiting, s.refilled); err != nil {
-		return errors.Join(fmt.Errorf("not refilled after %s: see that a tracker runs, and what it logs", wait), s.refilled(ctx))
+		return errors.Join(fmt.Errorf("not refilled after %s: see that a tracker runs, and what it logs", how.wait), s.refilled(ctx))
 	}
 	fmt.Fprintf(p.err, "sluice: refilled and open after %s\n", time.Since(begun).Round(time.Millisecond))
-	return nil
+	return p.rebuilt(how, true, begun)
+}
+
+// rebuilt says on stdout what became of it, to who asked for JSON.
+func (p *program) rebuilt(how rebuilding, open bool, begun time.Time) error {
+	if !how.asJSON {
+		return nil
+	}
+	return json.NewEncoder(p.out).Encode(map[string]any{
+		"dropped": true, "open": open, "paused": how.paused, "seconds": time.Since(begun).Seconds(),
+	})
 }
 
 // drop empties gate and ledger while nobody applies the log.

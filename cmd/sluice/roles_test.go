@@ -39,8 +39,12 @@ func TestRolesApart(t *testing.T) {
 	require.Equal(t, "callbacks", received.Role)
 	settings["SLUICE_PUBLIC_URL"] = received.Callbacks
 	api := newSite(t, start(t, settings, "api").ready().API)
-	tracker := start(t, settings.with("SLUICE_LOG_LEVEL", "info"), "tracker")
-	tracker.ready()
+	tracker := start(t, settings, "tracker")
+	metrics := newSite(t, tracker.ready().Admin)
+	require.Equal(t, http.StatusAccepted, api.post(notice("early", alpha, 1000)).status)
+	eventually(t, func() bool {
+		return sample(scrape(t, metrics), "sluice_backlog_oldest_seconds").GetGauge().GetValue() > 0
+	}, func() string { return "nobody takes the job, and its age does not show" })
 	senders := []*site{
 		newSite(t, start(t, settings, "dispatcher").ready().Admin), newSite(t, start(t, settings, "dispatcher").ready().Admin),
 	}
@@ -63,7 +67,9 @@ func TestRolesApart(t *testing.T) {
 		awaitReadyz(sender, http.StatusOK, "ready")
 	}
 	require.NoError(t, publishing.Wait())
+	ids = append(ids, "early")
 	api.awaitEnd(ids)
+	require.Zero(t, sample(scrape(t, metrics), "sluice_backlog_oldest_seconds").GetGauge().GetValue())
 	require.Greater(t, judge.accepted(), sentBefore, "everything was sent before Redis was lost, so the test was too easy")
 	judge.requireOnce(ids)
 }
