@@ -19,7 +19,7 @@ func TestCampaign(t *testing.T) {
 	lookRedis(t)
 	redis := fixedAddr(t)
 	startRedis(t, redis)
-	h := startHouse(t, quick(t).with("SLUICE_REDIS_URL", "redis://"+redis, "SLUICE_WINDOW", "1h", "SLUICE_DEFAULT_LIMIT", "100000", "SLUICE_DEFAULT_MPS", "1000",
+	h := startHouse(t, quick(t).quietly().with("SLUICE_REDIS_URL", "redis://"+redis, "SLUICE_WINDOW", "1h", "SLUICE_DEFAULT_LIMIT", "100000", "SLUICE_DEFAULT_MPS", "1000",
 		"SLUICE_SEND_TIMEOUT", "10s", "SLUICE_ACK_WAIT", "30s", "SLUICE_DRAIN_TIMEOUT", "10s"))
 	shell := env{"SLUICE_API_URL": h.API}
 	dir := t.TempDir()

@@ -33,7 +33,7 @@ func BenchmarkPages(b *testing.B) {
 	addr := fixedAddr(b)
 	startRedis(b, addr)
 	fillLedger(b, addr, jobs)
-	up := start(b, quick(b).with("SLUICE_REDIS_URL", "redis://"+addr, "SLUICE_DATA", b.TempDir()), "up").ready()
+	up := start(b, quick(b).quietly().with("SLUICE_REDIS_URL", "redis://"+addr, "SLUICE_DATA", b.TempDir()), "up").ready()
 	api := newSite(b, up.API)
 	ask := func(b *testing.B, path, shows string) time.Duration {
 		begun := time.Now()

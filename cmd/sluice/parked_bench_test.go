@@ -51,7 +51,7 @@ type parkedBench struct {
 func newParkedBench(b *testing.B, n, senders int) *parkedBench {
 	redisAddr := fixedAddr(b)
 	startRedis(b, redisAddr)
-	settings := quick(b).with("SLUICE_NATS_URL", startNATS(b), "SLUICE_REDIS_URL", "redis://"+redisAddr, "SLUICE_WINDOW", "24h",
+	settings := quick(b).quietly().with("SLUICE_NATS_URL", startNATS(b), "SLUICE_REDIS_URL", "redis://"+redisAddr, "SLUICE_WINDOW", "24h",
 		"SLUICE_DEFAULT_LIMIT", "1000000", "SLUICE_DEFAULT_MPS", "1000", "SLUICE_POOL_BY", "sender", "SLUICE_API_ADDR", fixedAddr(b),
 		"SLUICE_SEND_TIMEOUT", "5s", "SLUICE_ACK_WAIT", "10s", "SLUICE_DRAIN_TIMEOUT", "5s")
 	delete(settings, "SLUICE_DATA")
@@ -177,7 +177,7 @@ func heapInUse() int64 {
 func BenchmarkBehindMany(b *testing.B) {
 	const many = 20_000
 	for range b.N {
-		settings := quick(b).with("SLUICE_FSYNC", "always", "SLUICE_WINDOW", "24h", "SLUICE_POOL_BY", "sender")
+		settings := quick(b).quietly().with("SLUICE_FSYNC", "always", "SLUICE_WINDOW", "24h", "SLUICE_POOL_BY", "sender")
 		h := startHouse(b, settings)
 		for i := range many {
 			h.nats.queue(&nats.Msg{Subject: subject("normal", alpha), Data: notice(fmt.Sprint("many-", i), alpha, i).json()})

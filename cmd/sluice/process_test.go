@@ -54,6 +54,10 @@ func quick(t testing.TB) env {
 	}
 }
 
+// quietly is e without what is only worth a look, for tests that count the lines
+// or go to the limits of the machine.
+func (e env) quietly() env { return e.with("SLUICE_LOG_LEVEL", "warn") }
+
 // patience bounds every wait for a process; it is never meant to be reached.
 const patience = 45 * time.Second
 

@@ -125,7 +125,7 @@ func startFleet(t testing.TB, n int) *fleet {
 // find what listens on an address.
 func assemble(t testing.TB, n int, pools []testPool, natsURL, redisAddr string, via func(addr string) string) *fleet {
 	t.Helper()
-	settings := quick(t).with("SLUICE_NATS_URL", natsURL, "SLUICE_REDIS_URL", "redis://"+redisAddr,
+	settings := quick(t).quietly().with("SLUICE_NATS_URL", natsURL, "SLUICE_REDIS_URL", "redis://"+redisAddr,
 		"SLUICE_WINDOW", scaleWindow, "SLUICE_WINDOW_MARGIN", scaleMargin, "SLUICE_STALE_AFTER", "1s")
 	delete(settings, "SLUICE_DATA")
 	f := &fleet{t: t, judge: startProvider(t, settings), pools: pools}

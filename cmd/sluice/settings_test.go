@@ -86,7 +86,7 @@ func TestBadSettings(t *testing.T) {
 		"data folder is a file":   {set: []string{"SLUICE_DATA", "/dev/null"}, code: 1, names: "/dev/null"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			settings := quick(t).with(tc.set...)
+			settings := quick(t).quietly().with(tc.set...)
 			args := tc.args
 			if args == nil {
 				args = []string{"up"}
@@ -135,7 +135,7 @@ func TestUnreachableEngines(t *testing.T) {
 	}
 	begun := time.Now()
 	for name, tc := range cases {
-		tc.child = start(t, quick(t).with(tc.set...), "dispatcher")
+		tc.child = start(t, quick(t).quietly().with(tc.set...), "dispatcher")
 		cases[name] = tc
 	}
 	for name, tc := range cases {
@@ -157,7 +157,7 @@ func TestTakenPorts(t *testing.T) {
 		"SLUICE_API_ADDR", "SLUICE_CALLBACKS_ADDR", "SLUICE_SANDBOX_ADDR", "SLUICE_ADMIN_ADDR", "SLUICE_NATS_ADDR",
 	} {
 		t.Run(setting, func(t *testing.T) {
-			r := run(t, quick(t).with(setting, l.Addr().String()), "up")
+			r := run(t, quick(t).quietly().with(setting, l.Addr().String()), "up")
 			requireComplaint(t, r, 1, l.Addr().String())
 		})
 	}

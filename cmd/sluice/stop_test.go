@@ -12,7 +12,7 @@ import (
 // waits for the answer, writes it down, and ends within the drain time.
 func TestStopsInOrder(t *testing.T) {
 	t.Parallel()
-	settings := quick(t).with("SLUICE_SEND_TIMEOUT", "4s", "SLUICE_ACK_WAIT", "8s", "SLUICE_DRAIN_TIMEOUT", "5s",
+	settings := quick(t).quietly().with("SLUICE_SEND_TIMEOUT", "4s", "SLUICE_ACK_WAIT", "8s", "SLUICE_DRAIN_TIMEOUT", "5s",
 		"SLUICE_API_ADDR", fixedAddr(t), "SLUICE_CALLBACKS_ADDR", fixedAddr(t))
 	slow := startProvider(t, settings)
 	slow.faults(fields{"latency": "1s", "callback_lost": 1})

@@ -33,7 +33,7 @@ func TestSurvivesKill(t *testing.T) {
 }
 
 func survive(t *testing.T, faults fields) {
-	settings := quick(t).with(
+	settings := quick(t).quietly().with(
 		"SLUICE_NATS_ADDR", fixedAddr(t), "SLUICE_API_ADDR", fixedAddr(t), "SLUICE_CALLBACKS_ADDR", fixedAddr(t))
 	settings["SLUICE_PUBLIC_URL"] = "http://" + settings["SLUICE_CALLBACKS_ADDR"]
 	judge := startProvider(t, settings)

@@ -59,29 +59,11 @@ func literals(t testing.TB, pattern *regexp.Regexp) map[string]bool {
 // metrics are the names that the binary exposes.
 func metrics(t testing.TB) map[string]bool { return literals(t, metricName) }
 
-// settings are the variables that the binary knows.
-func settings(t testing.TB) map[string]bool {
-	known := map[string]bool{}
-	for name := range literals(t, regexp.MustCompile(`^[a-z][a-z_]+$`)) {
-		upper := strings.ToUpper(name)
-		known["SLUICE_"+upper] = true
-		if strings.HasPrefix(name, "twilio_") {
-			known[upper] = true
-		}
-	}
-	return known
-}
-
-// requireSettings checks variables that start a role.
-func requireSettings(t testing.TB, names []string) {
-	t.Helper()
-	known := settings(t)
-	for _, name := range names {
-		require.True(t, known[name], "%s is not a setting", name)
-	}
-}
-
-// commands are the roles that a process can be started as.
-var commands = []string{"up", "dispatcher", "callbacks", "api", "tracker", "sandbox"}
+// Paths of the admin port that orchestrators and Prometheus ask.
+const (
+	livePath    = "/healthz"
+	readyPath   = "/readyz"
+	metricsPath = "/metrics"
+)
 
 func writeFile(path string, data []byte) error { return os.WriteFile(path, data, 0o600) }

@@ -1,7 +1,9 @@
 package deploycheck
 
 import (
+	"fmt"
 	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +19,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
+)
+
+// What KEDA asks for, and the number that it looks at.
+const (
+	backlogPath  = "/v1/backlog"
+	backlogValue = "ready"
 )
 
 // scaledObject is what we use of KEDA's; its own module would bring in every
@@ -146,8 +154,10 @@ func requireHardened(t *testing.T, d *apps.Deployment, role string) {
 	require.Len(t, pod.Containers, 1)
 	c := pod.Containers[0]
 	require.Equal(t, []string{role}, c.Args)
-	require.Equal(t, "/healthz", c.LivenessProbe.HTTPGet.Path)
-	require.Equal(t, "/readyz", c.ReadinessProbe.HTTPGet.Path)
+	requireCommand(t, c.Args...)
+	require.Equal(t, livePath, c.LivenessProbe.HTTPGet.Path)
+	require.Equal(t, readyPath, c.ReadinessProbe.HTTPGet.Path)
+	requirePorts(t, c)
 	require.True(t, *c.SecurityContext.ReadOnlyRootFilesystem)
 	require.False(t, *c.SecurityContext.AllowPrivilegeEscalation)
 	require.Contains(t, c.SecurityContext.Capabilities.Drop, core.Capability("ALL"))
@@ -161,6 +171,54 @@ func requireHardened(t *testing.T, d *apps.Deployment, role string) {
 	}
 	requireSettings(t, names)
 	require.Equal(t, role == "api", slices.Contains(names, "SLUICE_API_KEYS"))
+}
+
+// requirePorts: the container's ports are those that its settings listen on, and
+// the probes ask the admin port.
+func requirePorts(t *testing.T, c core.Container) {
+	t.Helper()
+	listens := map[string]string{}
+	for _, e := range c.Env {
+		if address, ok := strings.CutSuffix(e.Name, "_ADDR"); ok {
+			host, port, err := net.SplitHostPort(e.Value)
+			require.NoError(t, err, e.Name)
+			require.Equal(t, "0.0.0.0", host, e.Name)
+			listens[strings.ToLower(strings.TrimPrefix(address, "SLUICE_"))] = port
+		}
+	}
+	for _, port := range c.Ports {
+		of := map[string]string{"admin": "admin", "http": c.Args[0]}[port.Name]
+		require.Equal(t, listens[of], fmt.Sprint(port.ContainerPort), "port %s of %s", port.Name, c.Name)
+	}
+	require.Equal(t, "admin", c.LivenessProbe.HTTPGet.Port.String())
+	require.Equal(t, "admin", c.ReadinessProbe.HTTPGet.Port.String())
+}
+
+// TestChartRuns starts every role with the environment that the chart gives it.
+func TestChartRuns(t *testing.T) {
+	t.Parallel()
+	objects, err := render(t, map[string]any{
+		"provider": map[string]any{"messagesURL": "http://sandbox:8082"}, "settings": map[string]any{"SLUICE_WINDOW_MARGIN": "90s"},
+	})
+	require.NoError(t, err)
+	engines, ok := startEngines(t, []string{"redis-server", "--save", "", "--appendonly", "no"})
+	if !ok {
+		return
+	}
+	for _, role := range []string{"tracker", "dispatcher", "callbacks", "api"} { // the tracker opens the gate
+		c := objects["Deployment s-"+role].(*apps.Deployment).Spec.Template.Spec.Containers[0]
+		environment := map[string]string{}
+		for _, e := range c.Env {
+			environment[e.Name] = e.Value
+			if e.ValueFrom != nil {
+				environment[e.Name] = "from-a-secret"
+			}
+		}
+		told, _ := startRole(t, engines.here(t, environment), c.Args...)
+		if role == "api" {
+			requireBacklog(t, told.API, "from-a-secret")
+		}
+	}
 }
 
 func requireOnlyCallbacksPublic(t *testing.T, objects map[string]any) {
@@ -191,8 +249,8 @@ func requireScaled(t *testing.T, scaled, auth any) {
 	require.Len(t, s.Spec.Triggers, 1)
 	trigger := s.Spec.Triggers[0]
 	require.Equal(t, "metrics-api", trigger.Type)
-	require.Contains(t, trigger.Metadata["url"], "/v1/backlog")
-	require.Equal(t, "ready", trigger.Metadata["valueLocation"])
+	require.True(t, strings.HasSuffix(trigger.Metadata["url"], ":8080"+backlogPath), trigger.Metadata["url"])
+	require.Equal(t, backlogValue, trigger.Metadata["valueLocation"])
 	require.Equal(t, "bearer", trigger.Metadata["authMode"])
 	require.Equal(t, a.Name, trigger.AuthenticationRef.Name)
 	require.Equal(t, "token", a.Spec.SecretTargetRef[0].Parameter)

@@ -2,7 +2,9 @@ package deploycheck
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -10,11 +12,10 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/discovery/dns"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/require"
-
-	_ "github.com/prometheus/prometheus/discovery/dns" // registers dns_sd_configs
 )
 
 // requireExpression parses PromQL and looks every metric up in the binary.
@@ -69,6 +70,14 @@ func TestScrapeConfig(t *testing.T) {
 	require.Len(t, cfg.ScrapeConfigs, 1)
 	for _, file := range cfg.RuleFiles {
 		require.FileExists(t, file)
+	}
+	require.Equal(t, metricsPath, cfg.ScrapeConfigs[0].MetricsPath)
+	found := cfg.ScrapeConfigs[0].ServiceDiscoveryConfigs[0].(*dns.SDConfig)
+	_, port, err := net.SplitHostPort(settings(t)["SLUICE_ADMIN_ADDR"].Default)
+	require.NoError(t, err)
+	require.Equal(t, port, fmt.Sprint(found.Port))
+	for _, role := range found.Names {
+		requireCommand(t, role)
 	}
 }
 

@@ -5,13 +5,16 @@ import (
 	"bytes"
 	"os/exec"
 	"path/filepath"
-	"slices"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/coreos/go-systemd/v22/unit"
 	"github.com/stretchr/testify/require"
 )
+
+// unitInstance is an instance that the head of the template unit names.
+var unitInstance = regexp.MustCompile(`sluice@([a-z]+)\b`)
 
 func newReader(text string) *bufio.Reader { return bufio.NewReader(strings.NewReader(text)) }
 
@@ -29,7 +32,20 @@ func TestUnits(t *testing.T) {
 			values[o.Name] = append(values[o.Name], o.Value)
 		}
 		started := strings.Fields(values["ExecStart"][0])
-		require.True(t, slices.Contains(commands, started[1]) || started[1] == "%i", started)
+		require.Equal(t, "/usr/local/bin/sluice", started[0])
+		if started[1] == "%i" {
+			instances := unitInstance.FindAllStringSubmatch(string(read(t, file)), -1)
+			require.Len(t, instances, 4)
+			for _, instance := range instances {
+				requireCommand(t, instance[1])
+			}
+		} else {
+			requireCommand(t, started[1:]...)
+		}
+		for _, pair := range values["Environment"] {
+			name, _, _ := strings.Cut(pair, "=")
+			requireSettings(t, []string{name})
+		}
 		require.Equal(t, []string{"always"}, values["Restart"])
 		require.Equal(t, []string{"45"}, values["TimeoutStopSec"], "longer than the drain")
 		for _, hardened := range []string{"DynamicUser", "NoNewPrivileges", "PrivateDevices", "ProtectKernelModules", "MemoryDenyWriteExecute"} {
