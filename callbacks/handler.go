@@ -34,8 +34,14 @@ type Resolver interface {
 	BySID(ctx context.Context, sid string) (job string, attempt int, ok bool, err error)
 }
 
-// Config is what a [Handler] works with. PublicURL, Verifier, Log, Resolver and
-// Consents are required.
+// Intents reads what was last about to be sent for a job; ok is false where the
+// log has no such intent of that sender. It is called concurrently.
+type Intents interface {
+	LastIntent(ctx context.Context, sender, job string) (intent delivery.Intent, ok bool, err error)
+}
+
+// Config is what a [Handler] works with. PublicURL, Verifier, Log, Intents,
+// Resolver and Consents are required.
 type Config struct {
 	// PublicURL is what the provider calls, scheme and host and perhaps a path.
 	// Signatures are checked against it and the request's path and query, never
@@ -44,6 +50,7 @@ type Config struct {
 	PublicURL string
 	Verifier  Verifier
 	Log       Log
+	Intents   Intents
 	Resolver  Resolver
 	Consents  Consents
 	// Aliases, if set, is told of customers who show two addresses.
@@ -108,6 +115,7 @@ type Handler struct {
 	prefix   string // its path
 	verifier Verifier
 	log      Log
+	intents  Intents
 	resolver Resolver
 	consents Consents
 	aliases  Aliases
@@ -124,7 +132,7 @@ type Handler struct {
 func New(cfg Config) *Handler {
 	h := &Handler{
 		base:     strings.TrimRight(cfg.PublicURL, "/"),
-		verifier: cfg.Verifier, log: cfg.Log, resolver: cfg.Resolver, consents: cfg.Consents,
+		verifier: cfg.Verifier, log: cfg.Log, intents: cfg.Intents, resolver: cfg.Resolver, consents: cfg.Consents,
 		aliases:  cfg.Aliases,
 		keywords: keywords{out: cfg.OptOutWords, in: cfg.OptInWords},
 		now:      cfg.Now, logger: cfg.Logger, observe: cfg.Observe, trace: cfg.Trace,

@@ -103,6 +103,13 @@ type resolver func(sid string) (string, int, bool, error)
 
 func (f resolver) BySID(_ context.Context, sid string) (string, int, bool, error) { return f(sid) }
 
+// intents are what the log has by sender and job.
+type intents func(sender, job string) (delivery.Intent, bool, error)
+
+func (f intents) LastIntent(_ context.Context, sender, job string) (delivery.Intent, bool, error) {
+	return f(sender, job)
+}
+
 var errDown = errors.New("redis does not answer")
 
 // site is a callbacks role behind a real HTTP server.
@@ -127,6 +134,7 @@ func newSite(t testing.TB, change func(*callbacks.Config)) *site {
 		Log:       s.journal,
 		Consents:  s.consents,
 		Aliases:   &s.aliases,
+		Intents:   intents(func(string, string) (delivery.Intent, bool, error) { return delivery.Intent{}, false, nil }),
 		Resolver:  resolver(func(string) (string, int, bool, error) { return "", 0, false, nil }),
 		Now:       func() time.Time { return received },
 		Observe: func(kind, result string) {

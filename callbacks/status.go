@@ -2,6 +2,7 @@ package callbacks
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -109,7 +110,7 @@ func (s status) event(job string, attempt int, at time.Time) (delivery.Event, bo
 	if job == "" {
 		e.ID += ":unresolved"
 	}
-	return e.WaitsAgain(), true
+	return e, true
 }
 
 // attemptStatus serves /twilio/status/{job}/{attempt}.
@@ -157,6 +158,23 @@ func (s status) optedOut() (statement, bool) {
 	return told, complete && s.err != nil && s.err.Code == codeOptedOut
 }
 
+// following is the event as what follows from it, see [delivery.Event.WaitsAgain].
+func (h *Handler) following(ctx context.Context, s status, e delivery.Event) (delivery.Event, error) {
+	if !e.OutsideWindow() {
+		return e.WaitsAgain(delivery.Intent{}), nil
+	}
+	for _, origin := range given(s.service, s.from) {
+		intent, ok, err := h.intents.LastIntent(ctx, delivery.SenderToken(origin), e.Job)
+		if err != nil {
+			return e, err
+		}
+		if ok {
+			return e.WaitsAgain(intent), nil
+		}
+	}
+	return e, nil
+}
+
 // told answers what a status callback tells, once it is stored.
 func (h *Handler) told(r *http.Request, s status, job string, attempt int) reply {
 	at := h.now()
@@ -172,7 +190,11 @@ func (h *Handler) told(r *http.Request, s status, job string, attempt int) reply
 	}
 	ctx, span := tracing.Start(ctx, "callback", job, trace.SpanKindServer)
 	span.Note("sluice.status", s.word)
-	result, err := h.store(ctx, event)
+	result := resultFailed
+	event, err := h.following(ctx, s, event)
+	if err == nil {
+		result, err = h.store(ctx, event)
+	}
 	defer func() { span.End(err) }() // of whatever follows too
 	if refusal, ok := s.optedOut(); ok && err == nil {
 		// That the message failed is in the log. A crash from here on, or an

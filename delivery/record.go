@@ -76,8 +76,10 @@ func (r Record) read() Record {
 	for _, told := range r.Timeline {
 		e := last.of(told)
 		next.ID = e.Job
-		next.From = cmp.Or(e.From, next.From)
-		next.To = cmp.Or(e.To, next.To)
+		// The first names the parties as the job does; the provider's reports
+		// name the number that a messaging service chose.
+		next.From = cmp.Or(next.From, e.From)
+		next.To = cmp.Or(next.To, e.To)
 		next.SID = cmp.Or(e.SID, next.SID)
 		if len(e.Metadata) > 0 {
 			next.Metadata = e.Metadata
@@ -162,7 +164,7 @@ func (r Record) Unclear(from int) int {
 }
 
 // Refused reports whether a message of the job is known not to have been
-// delivered: it has failed, or a limit of the provider stopped it.
+// delivered: it has failed, or the provider refused it and the job waits again.
 func (r Record) Refused(sid string) bool {
 	refused := slices.ContainsFunc(r.Timeline, func(e Event) bool {
 		switch e.Type {
@@ -170,7 +172,7 @@ func (r Record) Refused(sid string) bool {
 			return e.SID == sid
 		case EventParked:
 			before, sent := r.Sent(e.Attempt - 1)
-			return e.Reason == ReasonLimit && sent && before == sid
+			return e.CameBack() && sent && before == sid
 		}
 		return false
 	})

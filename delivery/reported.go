@@ -46,36 +46,74 @@ const reportPrefix = "cb:"
 // the intent of its attempt, in the log too.
 func (e Event) IsReport() bool { return strings.HasPrefix(e.ID, reportPrefix) }
 
-// CodeLimit is the provider's error for a message beyond the messaging limit,
-// or faster than its sender's rate.
-const CodeLimit = 63018
+// Errors of the provider after which a message that it had taken is sent anew.
+const (
+	// CodeLimit is a message beyond the messaging limit, or faster than its
+	// sender's rate.
+	CodeLimit = 63018
+	// CodeWindow is free form outside the customer service window.
+	CodeWindow = 63016
+)
 
-// ReasonLimit is why a job waits again after the provider had taken it.
-const ReasonLimit = "the provider says that the messaging limit or the rate is used up"
+// Why a job waits again after the provider had taken its message.
+const (
+	ReasonLimit  = "the provider says that the messaging limit or the rate is used up"
+	ReasonWindow = "the provider says that the customer service window is shut: the template goes instead"
+)
 
-// WaitsAgain reads a report that a message was not delivered for want of a
-// limit as what follows from it: the job is parked, as its next attempt. That
-// nobody gets to see an end which is none, it has to be asked before the event
-// is stored. The event keeps its id, so that a repeated report is one, and
+// OutsideWindow reports whether the event tells that a message was not
+// delivered for being free form: what follows depends on what else its job has.
+func (e Event) OutsideWindow() bool { return e.undelivered(CodeWindow) }
+
+func (e Event) undelivered(code int) bool {
+	failed := e.Type == EventUndelivered || e.Type == EventFailed
+	return failed && e.Job != "" && e.Attempt >= 1 && e.Error != nil && e.Error.Code == code
+}
+
+// WaitsAgain reads a report that a message was not delivered as what follows
+// from it: its job is parked, as its next attempt, if a limit stopped the
+// message, or if it was free form outside the customer service window and the
+// job has a template too. Which form was sent the intent of the attempt says;
+// the zero one, where it is not known, lets the job end.
+//
+// That nobody gets to see an end which is none, it has to be asked before the
+// event is stored. The event keeps its id, so that a repeated report is one, and
 // names no SID, which belongs to the attempt before. Every other event is
 // returned as it is.
-func (e Event) WaitsAgain() Event {
-	failed := e.Type == EventUndelivered || e.Type == EventFailed
-	if !failed || e.Job == "" || e.Attempt < 1 || e.Error == nil || e.Error.Code != CodeLimit {
+func (e Event) WaitsAgain(sent Intent) Event {
+	reason := ""
+	switch {
+	case e.undelivered(CodeLimit):
+		reason = ReasonLimit
+	case e.OutsideWindow() && sent.leavesTemplate(e):
+		reason = ReasonWindow
+	default:
 		return e
 	}
-	e.Type, e.Status, e.Reason = EventParked, StatusParked, ReasonLimit
+	e.Type, e.Status, e.Reason = EventParked, StatusParked, reason
 	e.Attempt++
 	e.SID = ""
 	return e
 }
 
-// Refusals counts the attempts of a job up to the given one that began because
-// the provider's limit was used up.
-func (r Record) Refusals(upTo int) int {
+// leavesTemplate reports whether the intent is of the event's attempt, which
+// went free form though its job has a template.
+func (i Intent) leavesTemplate(e Event) bool {
+	return i.Job.ID == e.Job && i.Attempt == e.Attempt && i.FreeForm && i.Job.Template()
+}
+
+// CameBack reports whether the event is one that [Event.WaitsAgain] has made:
+// its job is in no queue, and has to be brought back.
+func (e Event) CameBack() bool {
+	return e.Type == EventParked && (e.Reason == ReasonLimit || e.Reason == ReasonWindow)
+}
+
+// Comebacks counts the attempts of a job after one and up to another that began
+// because the provider had refused the message before.
+func (r Record) Comebacks(after, upTo int) int {
 	attempts := map[int]bool{}
 	for _, e := range r.Timeline {
-		if e.Type == EventParked && e.Reason == ReasonLimit && e.Attempt <= upTo {
+		if e.CameBack() && e.Attempt > after && e.Attempt <= upTo {
 			attempts[e.Attempt] = true
 		}
 	}

@@ -47,6 +47,7 @@ type Intent struct {
 	Counted   bool      `json:"counted"` // takes a place in the messaging limit
 	FreeForm  bool      `json:"free_form,omitempty"`
 	Published time.Time `json:"published"`
+	Redriven  int       `json:"redriven,omitempty"` // as in [Task]
 	// Trace is the traceparent under which the message is sent, if any.
 	Trace string `json:"traceparent,omitempty"`
 }

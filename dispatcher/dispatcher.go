@@ -27,9 +27,9 @@ type Gate interface {
 	Trip(ctx context.Context, sender, reason string, until time.Time) error
 	// TripAccount does so for all senders of a sender's account.
 	TripAccount(ctx context.Context, sender, reason string, until time.Time) error
-	// ShutWindow forgets that the customer may be written to freely, until they
-	// write again.
-	ShutWindow(ctx context.Context, sender, customer string) error
+	// ShutWindow forgets that the customer may be written to freely, unless they
+	// wrote after the given time.
+	ShutWindow(ctx context.Context, sender, customer string, upTo time.Time) error
 }
 
 // Log is the durable order of what happens. Both calls return once the entry

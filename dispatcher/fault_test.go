@@ -89,6 +89,9 @@ func TestAJobThatVanishesAgainAndAgainIsHeld(t *testing.T) {
 	w.until(time.Time{})
 	require.Equal(t, delivery.StatusQueued, w.log.record("a").Status, w.story())
 	require.Equal(t, 5, w.phone.calls)
+	last, _, err := w.log.LastIntent(t.Context(), template("a"))
+	require.NoError(t, err)
+	require.Equal(t, 4, last.Redriven, "what brings the job back later counts from there too")
 }
 
 func TestARedriveBeginsToCountAnew(t *testing.T) {

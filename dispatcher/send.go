@@ -23,7 +23,7 @@ func (d *Dispatcher) send(ctx context.Context, task delivery.Task, v ratelimit.V
 	intent := delivery.Intent{
 		Job: task.Job, Attempt: task.Attempt, Token: task.Token, At: v.Now,
 		Pool: v.Pool, Counted: v.Counted, FreeForm: v.InWindow && task.Job.FreeForm(),
-		Published: task.Published, Trace: tracing.Of(ctx),
+		Published: task.Published, Redriven: task.Redriven, Trace: tracing.Of(ctx),
 	}
 	// Once stored, the attempt counts as made. A crash from here on leaves an
 	// outcome that nobody knows, and the next delivery looks for evidence.
@@ -102,7 +102,7 @@ func (d *Dispatcher) conclude(task delivery.Task, step Step, asked time.Time) St
 	}
 	if step.Shut {
 		// Best effort: the next attempt would be refused once more.
-		if err := d.gate.ShutWindow(ctx, task.Job.Sender(), delivery.CustomerKey(task.Job.To)); err != nil {
+		if err := d.gate.ShutWindow(ctx, task.Job.Sender(), delivery.CustomerKey(task.Job.To), step.Event.At); err != nil {
 			d.cfg.Log.WarnContext(ctx, "service window not shut", "job", task.Job.ID, "error", err)
 		}
 	}

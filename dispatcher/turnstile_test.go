@@ -155,7 +155,7 @@ func (g *turnstile) TripAccount(ctx context.Context, sender, reason string, unti
 	return g.Trip(ctx, sender, reason, until)
 }
 
-func (g *turnstile) ShutWindow(ctx context.Context, sender, customer string) error {
+func (g *turnstile) ShutWindow(ctx context.Context, sender, customer string, _ time.Time) error {
 	return bounded(ctx, g.clock, g.hook, "shut", func() { g.shut = append(g.shut, sender+" "+customer) })
 }
 

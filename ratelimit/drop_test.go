@@ -84,9 +84,13 @@ func TestAWindowThatIsShutNeedsATemplate(t *testing.T) {
 		return v
 	}
 	require.True(t, ask("a").InWindow)
-	require.NoError(t, gate.ShutWindow(ctx, sender, customer))
+	require.NoError(t, gate.ShutWindow(ctx, sender, customer, time.Now().Add(-time.Minute)))
+	require.True(t, ask("wrote later").InWindow, "what they wrote after the message still counts")
+	require.NoError(t, gate.ShutWindow(ctx, sender, customer, time.Now()))
 	v := ask("b")
 	require.False(t, v.InWindow)
 	require.True(t, v.Counted)
-	require.Error(t, gate.ShutWindow(ctx, "", customer))
+	require.NoError(t, gate.ShutWindow(ctx, sender, customer, time.Now()), "there is nothing to forget any more")
+	require.Error(t, gate.ShutWindow(ctx, "", customer, time.Now()))
+	require.Error(t, gate.ShutWindow(ctx, sender, customer, time.Time{}))
 }

@@ -35,6 +35,7 @@ type message struct {
 	Status         string    `json:"status"`
 	StatusCallback string    `json:"status_callback"`
 	InWindow       bool      `json:"in_window"`
+	Counted        bool      `json:"counted"`
 }
 
 var callbackJob = regexp.MustCompile(`/twilio/status/([^/]+)/[0-9]+`)

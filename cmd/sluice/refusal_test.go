@@ -1,7 +1,9 @@
 package main_test
 
 import (
+	"fmt"
 	"net/http"
+	"net/url"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -34,4 +36,117 @@ func TestTheProvidersWordBeatsOurCount(t *testing.T) {
 	require.NotContains(t, done.types(), "failed")
 	a := h.api.do(http.MethodGet, "/metrics", nil)
 	require.Contains(t, string(a.body), "sluice_pool_foreign_total 1\n")
+}
+
+// TestAServicesRefusedJobComesBack: its reports name the number that the service
+// chose, and not the service.
+func TestAServicesRefusedJobComesBack(t *testing.T) {
+	t.Parallel()
+	const service = "MG00000000000000000000000000000001"
+	h := startHouse(t, quick(t).with("SLUICE_WINDOW", "40s"))
+	h.api.must(http.MethodPut, "/v1/senders/"+service, fields{"limit": 10}, nil)
+	h.provider.must(http.MethodPut, "/sandbox/senders/"+service, fields{"limit": 0}, nil)
+	job := fields{"id": "a", "messaging_service_sid": service, "to": customer(1), "content_sid": template}
+	require.Equal(t, http.StatusAccepted, h.api.post(job).status)
+	h.api.await("a", "parked")
+	h.provider.must(http.MethodPut, "/sandbox/senders/"+service, fields{"limit": 10}, nil)
+	done := h.api.await("a", "delivered", "read")
+	require.Equal(t, 2, done.Attempt)
+}
+
+// unshared is `up` with a provider that never heard of what customers wrote to
+// us, as if its window were shorter than ours.
+func unshared(t *testing.T) (h house, settings env, customerWrites func(n int)) {
+	t.Helper()
+	settings = quick(t).with("SLUICE_API_ADDR", fixedAddr(t), "SLUICE_CALLBACKS_ADDR", fixedAddr(t), "SLUICE_WINDOW", "1h")
+	settings["SLUICE_PUBLIC_URL"] = "http://" + settings["SLUICE_CALLBACKS_ADDR"]
+	judge := startProvider(t, settings)
+	settings["SLUICE_MESSAGES_URL"] = judge.base
+	up := start(t, settings, "up")
+	told := up.ready()
+	h = house{process: up, addresses: told, api: newSite(t, told.API), provider: judge, nats: connect(t, told.NATS)}
+	ours := caller{newSite(t, told.Callbacks), settings["SLUICE_PUBLIC_URL"], sandboxAccount, "sandbox"}
+	wrote := 0
+	return h, settings, func(n int) {
+		t.Helper()
+		wrote++
+		const path = "/twilio/inbound"
+		form := url.Values{
+			"AccountSid": {sandboxAccount}, "MessageSid": {fmt.Sprintf("SM%032d", wrote)},
+			"From": {customer(n)}, "To": {whatsapp(alpha)}, "Body": {"Hello"},
+		}
+		require.Equal(t, http.StatusOK, ours.signed(path, form))
+		eventually(t, func() bool {
+			var plan struct {
+				InWindow int `json:"in_window"`
+			}
+			h.api.must(http.MethodPost, "/v1/plan", fields{"from": whatsapp(alpha), "to": []string{customer(n)}}, &plan)
+			return plan.InWindow == 1
+		}, func() string { return "the window does not open" })
+	}
+}
+
+// TestTheProvidersWordOnTheWindow: a message that went free form is refused
+// after it was taken (63016). Where its job has a template that goes, counted,
+// and no end is ever seen; where it has none the job ends.
+func TestTheProvidersWordOnTheWindow(t *testing.T) {
+	t.Parallel()
+	h, _, customerWrites := unshared(t)
+	customerWrites(1)
+	require.Equal(t, http.StatusAccepted, h.api.post(freeForm("alone")).status)
+	alone := h.api.await("alone", "undelivered")
+	require.Equal(t, 63016, alone.Error.Code)
+	require.Equal(t, 1, alone.Attempt)
+
+	require.Equal(t, http.StatusAccepted, h.api.post(freeForm("both").with("content_sid", template)).status)
+	done := h.api.await("both", "delivered", "read")
+	require.Equal(t, 2, done.Attempt)
+	require.Contains(t, done.types(), "parked")
+	require.NotContains(t, done.types(), "undelivered")
+	sent := h.provider.ledger()["both"]
+	require.Len(t, sent, 2)
+	require.Equal(t, []any{"undelivered", false, true}, []any{sent[0].Status, sent[0].Counted, sent[1].Counted})
+	require.Equal(t, sent[1].SID, done.SID)
+
+	// What the customer writes later opens the window again.
+	customerWrites(1)
+	require.Equal(t, http.StatusAccepted, h.api.post(freeForm("later")).status)
+	require.Equal(t, 63016, h.api.await("later", "undelivered").Error.Code, "it went free form")
+}
+
+// TestAShutWindowSurvivesKill: `up` dies when the provider's word has come, and
+// the template goes once all the same.
+func TestAShutWindowSurvivesKill(t *testing.T) {
+	t.Parallel()
+	h, settings, customerWrites := unshared(t)
+	var ids []string
+	for n := range 8 {
+		customerWrites(n)
+		ids = append(ids, string(rune('a'+n)))
+	}
+	// All are refused at about the same time; the pause leaves some of them in the
+	// waiting room when the process dies.
+	h.provider.faults(fields{"callback_delay": "300ms"})
+	for n, id := range ids {
+		require.Equal(t, http.StatusAccepted, h.api.post(notice(id, alpha, n).with("body", "hello")).status)
+	}
+	eventually(t, func() bool { return h.provider.accepted() == len(ids) }, func() string { return "not all went" })
+	h.api.must(http.MethodPost, "/v1/pause", nil, nil)
+	h.api.await(ids[0], "parked")
+	h.kill()
+	up := start(t, settings, "up")
+	up.ready()
+	h.api.must(http.MethodPost, "/v1/resume", nil, nil)
+	for id, r := range h.api.awaitEnd(ids) {
+		require.Contains(t, []string{"delivered", "read"}, r.Status, id)
+		require.NotContains(t, r.types(), "undelivered", id)
+		// The refill opened the windows once more, so the provider may have said
+		// it again. One message arrives, and all before it were refused.
+		sent := h.provider.ledger()[id]
+		require.GreaterOrEqual(t, len(sent), 2, id)
+		for _, m := range sent[:len(sent)-1] {
+			require.Equal(t, "undelivered", m.Status, id)
+		}
+		require.Equal(t, sent[len(sent)-1].SID, r.SID, id)
+	}
 }

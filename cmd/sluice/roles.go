@@ -78,7 +78,7 @@ func callbacksRole(_ context.Context, s *system) (*role, error) {
 	}
 	handler := callbacks.New(callbacks.Config{
 		PublicURL: public, Verifier: s.cfg.verifiers(),
-		Log: eventLog{s.log}, Resolver: s.ledger, Consents: consents{s.registry.Silent()}, Aliases: s.registry,
+		Log: eventLog{s.log}, Intents: s.log, Resolver: s.ledger, Consents: consents{s.registry.Silent()}, Aliases: s.registry,
 		Logger: s.logger, Observe: s.metrics.Observe, Trace: s.sentUnder(),
 	})
 	return &role{
@@ -123,7 +123,7 @@ func trackerRole(_ context.Context, s *system) (*role, error) {
 		})
 	}
 	client := s.newProvider(nil)
-	stale := tracker.NewStale(fetcher{client}, unfinished{s.ledger}, s.log, s.gate, tracker.StaleConfig{
+	stale := tracker.NewStale(fetcher{client}, unfinished{s.ledger}, s.log, s.log, s.gate, tracker.StaleConfig{
 		Holder: s.holder, After: s.cfg.StaleAfter, Log: s.logger,
 	})
 	s.metrics.registry.MustRegister(lag("gate", gate.Applied), lag("ledger", state.Applied), gauges{s})

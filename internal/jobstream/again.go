@@ -65,7 +65,7 @@ const againBatch = 256
 // hands the event over once more.
 func (a *Again) one(ctx context.Context, msg jetstream.Msg, fn func(context.Context, delivery.Event) error) {
 	var e delivery.Event
-	if json.Unmarshal(msg.Data(), &e) != nil || e.Reason != delivery.ReasonLimit {
+	if json.Unmarshal(msg.Data(), &e) != nil || !e.CameBack() {
 		_ = msg.Ack()
 		return
 	}

@@ -1,6 +1,7 @@
 package tracker
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -21,13 +22,16 @@ type WaitingRoom interface {
 	Park(ctx context.Context, task delivery.Task) (delivery.Parked, error)
 }
 
-// Brakes are what the gate has against going too fast.
+// Brakes are what the gate has against going too fast, and against writing
+// freely to those who must not be.
 type Brakes interface {
 	// Recent counts the customers that a sender has reached within the last
 	// span.
 	Recent(ctx context.Context, sender string, span time.Duration) (int, error)
 	Limits(ctx context.Context, pool string) (ratelimit.PoolLimits, error)
 	Trip(ctx context.Context, sender, reason string, until time.Time) error
+	// ShutWindow forgets what a customer wrote to a sender up to a time.
+	ShutWindow(ctx context.Context, sender, customer string, upTo time.Time) error
 }
 
 // RefusalsConfig is how a [Refusals] works.
@@ -41,11 +45,14 @@ type RefusalsConfig struct {
 	Log      *slog.Logger
 }
 
-// Refusals takes the provider's word against the gate's count. A message that
-// it took and then refused for a limit (error 63018) goes back to the waiting
-// room as the next attempt, with the payload that its intent kept. If its
-// sender was sending near its rate, the sender rests for a moment; else
-// somebody else uses up the portfolio's limit, and all its senders rest.
+// Refusals takes the provider's word against the gate's. A message that it took
+// and then refused goes back to the waiting room as the next attempt, with the
+// payload that its intent kept.
+//
+// After a limit (error 63018) something rests: the sender for a moment if it was
+// sending near its rate; else somebody else uses up the portfolio's limit, and
+// all its senders do. After free form outside the customer service window (error
+// 63016) the gate takes the window for shut, so that the job's template goes.
 type Refusals struct {
 	records  Records
 	payloads Payloads
@@ -65,7 +72,8 @@ type rest struct {
 }
 
 const (
-	// mostRefusals bounds how often one job comes back.
+	// mostRefusals bounds how often one job comes back, from when it was accepted
+	// or last redriven.
 	mostRefusals = 5
 	// A sender counts as fast that sent so much of its rate in the last moments.
 	fastShare = 0.7
@@ -91,13 +99,6 @@ func NewRefusals(records Records, payloads Payloads, room WaitingRoom, log Appen
 // is the only one that can bring the job back, so an error must bring the event
 // again. Every step may be repeated.
 func (r *Refusals) Take(ctx context.Context, e delivery.Event) error {
-	intent, found, err := r.payloads.LastIntent(ctx, e.Sender(), e.Job)
-	if err != nil {
-		return err
-	}
-	if found && intent.Attempt >= e.Attempt {
-		return nil // a late repetition: the attempt has begun
-	}
 	// A gate that has the message's SID and not yet its refusal takes the message
 	// for one that arrived, and would end the job with it.
 	if err := r.cfg.CaughtUp(ctx); err != nil {
@@ -107,21 +108,44 @@ func (r *Refusals) Take(ctx context.Context, e delivery.Event) error {
 	if err != nil {
 		return err
 	}
+	// The event is the provider's telling, and names the number that a messaging
+	// service chose; the record names the service.
+	intent, found, err := r.payloads.LastIntent(ctx, delivery.SenderToken(cmp.Or(record.From, e.From)), e.Job)
 	switch {
+	case err != nil:
+		return err
 	case !found:
 		return r.giveUp(ctx, e, "its content is no longer in the log")
-	case record.Refusals(e.Attempt-1) >= mostRefusals:
-		return r.giveUp(ctx, e, fmt.Sprintf("the provider's limit refused it %d times", mostRefusals+1))
+	case intent.Attempt >= e.Attempt:
+		return nil // a late repetition: the attempt has begun
+	case record.Comebacks(intent.Redriven, e.Attempt-1) >= mostRefusals:
+		return r.giveUp(ctx, e, fmt.Sprintf("the provider refused it %d times", mostRefusals+1))
 	}
-	// The brakes first: a job that is parked may go at once. That they hold is
-	// best effort; the provider says it again otherwise.
-	if err := r.brake(ctx, intent, e); err != nil {
-		r.cfg.Log.WarnContext(ctx, "the gate was not slowed down", "sender", e.Sender(), "error", err)
+	if err := r.heed(ctx, intent, e); err != nil {
+		return err
 	}
+	// Once parked the job has its turn like any other. A crash before leads back
+	// here; one after parks nothing more, or a copy that the grant catches.
 	_, err = r.room.Park(ctx, delivery.Task{
 		Job: intent.Job, Attempt: e.Attempt, Published: intent.Published, Announced: true,
+		Redriven: intent.Redriven, Trace: intent.Trace,
 	})
 	return err
+}
+
+// heed lets the gate know better before the job is parked, from where it may go
+// at once.
+func (r *Refusals) heed(ctx context.Context, intent delivery.Intent, e delivery.Event) error {
+	sender := intent.Job.Sender()
+	if e.Reason == delivery.ReasonWindow {
+		// What the customer wrote since the message was sent opens the window.
+		return r.gate.ShutWindow(ctx, sender, delivery.CustomerKey(intent.Job.To), intent.At)
+	}
+	// Best effort: the provider says it again otherwise.
+	if err := r.brake(ctx, intent, e); err != nil {
+		r.cfg.Log.WarnContext(ctx, "the gate was not slowed down", "sender", sender, "error", err)
+	}
+	return nil
 }
 
 // giveUp ends the job as the provider has.
@@ -138,16 +162,17 @@ func (r *Refusals) brake(ctx context.Context, intent delivery.Intent, e delivery
 	if err != nil {
 		return err
 	}
-	fast, err := r.fast(ctx, limits, e.Sender())
+	sender := intent.Job.Sender()
+	fast, err := r.fast(ctx, limits, sender)
 	if err != nil {
 		return err
 	}
 	if fast {
-		until, fresh := r.rest("sender "+e.Sender(), senderRest)
+		until, fresh := r.rest("sender "+sender, senderRest)
 		if !fresh {
 			return nil
 		}
-		return r.gate.Trip(ctx, e.Sender(), "the provider finds it too fast", until)
+		return r.gate.Trip(ctx, sender, "the provider finds it too fast", until)
 	}
 	r.cfg.Foreign()
 	until, fresh := r.rest("pool "+intent.Pool, poolRest)
@@ -164,7 +189,7 @@ func (r *Refusals) brake(ctx context.Context, intent delivery.Intent, e delivery
 		}
 	}
 	_, err = r.log.Append(ctx, delivery.Event{
-		ID: "foreign:" + e.ID, Type: delivery.EventPool, At: e.At, From: e.From,
+		ID: "foreign:" + e.ID, Type: delivery.EventPool, At: e.At, From: intent.Job.Origin(),
 		Reason: fmt.Sprintf("pool %s rests until %s: %s", intent.Pool, until.UTC().Format(time.RFC3339), reason), Error: e.Error,
 	})
 	return err

@@ -25,6 +25,9 @@ type refusing struct {
 	told    []delivery.Event
 	trips   map[string]time.Time
 	foreign int
+	shut    []string // windows, and up to when
+	unshut  error    // the gate does not shut any
+	asked   string   // whose intent was asked for last
 	fail    error
 	behind  error // the projections lag
 }
@@ -53,7 +56,8 @@ func (r *refusing) BySID(context.Context, string) (string, int, bool, error) {
 
 func (r *refusing) Position(context.Context) (uint64, error) { return 0, nil }
 
-func (r *refusing) LastIntent(context.Context, string, string) (delivery.Intent, bool, error) {
+func (r *refusing) LastIntent(_ context.Context, sender, _ string) (delivery.Intent, bool, error) {
+	r.asked = sender
 	if r.intent == nil {
 		return delivery.Intent{}, false, nil
 	}
@@ -83,12 +87,19 @@ func (r *refusing) Trip(_ context.Context, sender, _ string, until time.Time) er
 	return nil
 }
 
+func (r *refusing) ShutWindow(_ context.Context, sender, customer string, upTo time.Time) error {
+	if r.unshut == nil {
+		r.shut = append(r.shut, fmt.Sprint(sender, " ", customer, " ", upTo))
+	}
+	return r.unshut
+}
+
 // word is the provider's report that an attempt was refused, as the log has it.
 func (r *refusing) word(attempt int) delivery.Event {
 	e := delivery.Event{
 		ID: fmt.Sprint("cb:SM", attempt), Type: delivery.EventUndelivered, At: r.now, Job: "j", Attempt: attempt,
 		From: "whatsapp:+" + refusingSender, SID: fmt.Sprint("SM", attempt), Error: &delivery.Error{Code: delivery.CodeLimit},
-	}.WaitsAgain()
+	}.WaitsAgain(delivery.Intent{})
 	r.record = r.record.Apply(e)
 	return e
 }
@@ -103,8 +114,9 @@ func TestARefusedJobComesBack(t *testing.T) {
 	require.Equal(t, delivery.StatusParked, r.record.Status)
 	require.Equal(t, 2, r.record.Attempt)
 
+	late := r.word(1)
 	r.intent.Attempt = 2 // the attempt has begun: what comes late brings nothing
-	require.NoError(t, r.Take(t.Context(), r.word(1)))
+	require.NoError(t, r.Take(t.Context(), late))
 	require.Len(t, r.parked, 1)
 }
 
@@ -147,6 +159,75 @@ func TestAJobIsRefusedSoOftenAndNoMore(t *testing.T) {
 	last := r.told[len(r.told)-1]
 	require.Equal(t, delivery.EventUndelivered, last.Type)
 	require.Equal(t, delivery.StatusUndelivered, r.record.Apply(last).Status)
+}
+
+// TestARedriveIsRefusedAnew: how often a job was refused before a person took it
+// up again counts no more, and that they did is not forgotten.
+func TestARedriveIsRefusedAnew(t *testing.T) {
+	t.Parallel()
+	r := newRefusing()
+	for attempt := 1; attempt <= 12; attempt++ {
+		r.intent.Attempt = attempt
+		if attempt == 7 {
+			r.intent.Redriven = 7
+		}
+		require.NoError(t, r.Take(t.Context(), r.word(attempt)))
+		r.now = r.now.Add(24 * time.Hour)
+	}
+	var brought []int
+	for _, task := range r.parked {
+		brought = append(brought, task.Attempt)
+		require.Equal(t, task.Attempt > 7, task.Redriven == 7)
+	}
+	require.Equal(t, []int{2, 3, 4, 5, 6, 8, 9, 10, 11, 12}, brought, "five times, and five times more")
+}
+
+// outside is the provider's word that an attempt went free form and must not.
+func (r *refusing) outside(attempt int) delivery.Event {
+	r.intent.Attempt, r.intent.FreeForm, r.intent.At = attempt, true, r.now
+	e := delivery.Event{
+		ID: fmt.Sprint("cb:SM", attempt), Type: delivery.EventUndelivered, At: r.now.Add(time.Second), Job: "j", Attempt: attempt,
+		From: "whatsapp:+" + refusingSender, SID: fmt.Sprint("SM", attempt), Error: &delivery.Error{Code: delivery.CodeWindow},
+	}.WaitsAgain(*r.intent)
+	r.record = r.record.Apply(e)
+	return e
+}
+
+func TestAShutWindowBringsTheTemplate(t *testing.T) {
+	t.Parallel()
+	r := newRefusing()
+	r.intent.Job.Body = "hello"
+	e := r.outside(1)
+	r.unshut = errBroken
+	require.ErrorIs(t, r.Take(t.Context(), e), errBroken)
+	require.Empty(t, r.parked, "it would go free form again")
+	r.unshut = nil
+	require.NoError(t, r.Take(t.Context(), e))
+	require.Equal(t, []string{fmt.Sprint(refusingSender, " 4917000001 ", r.now)}, r.shut, "what came since the grant still counts")
+	require.Equal(t, []delivery.Task{{Job: r.intent.Job, Attempt: 2, Announced: true}}, r.parked)
+	require.Empty(t, r.trips, "nobody was too fast")
+	require.Zero(t, r.foreign)
+
+	for attempt := 2; attempt <= 6; attempt++ { // the customer writes each time, and the provider will not know
+		require.NoError(t, r.Take(t.Context(), r.outside(attempt)))
+	}
+	require.Len(t, r.parked, 5)
+	require.Equal(t, delivery.EventUndelivered, r.told[0].Type)
+	require.Equal(t, 63016, r.told[0].Error.Code)
+}
+
+// TestAServicesJobComesBack: the report names the number that the service chose,
+// and the intent stands under the service.
+func TestAServicesJobComesBack(t *testing.T) {
+	t.Parallel()
+	const service = "MG0123456789abcdef0123456789abcdef"
+	r := newRefusing()
+	r.intent.Job.From, r.intent.Job.MessagingServiceSID = "", service
+	r.record = r.record.Apply(r.intent.Event())
+	r.recent = 700
+	require.NoError(t, r.Take(t.Context(), r.word(1)))
+	require.Equal(t, service, r.asked)
+	require.Len(t, r.parked, 1)
 }
 
 func TestAJobWithoutContentEnds(t *testing.T) {

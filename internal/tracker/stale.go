@@ -48,6 +48,7 @@ type StaleConfig struct {
 type Stale struct {
 	messages Messages
 	jobs     Unfinished
+	intents  Intents
 	log      Appender
 	lessor   Lessor
 	cfg      StaleConfig
@@ -63,7 +64,7 @@ const (
 )
 
 // NewStale makes it from its parts.
-func NewStale(m Messages, jobs Unfinished, log Appender, lessor Lessor, cfg StaleConfig) *Stale {
+func NewStale(m Messages, jobs Unfinished, intents Intents, log Appender, lessor Lessor, cfg StaleConfig) *Stale {
 	cfg.After = cmp.Or(cfg.After, 5*time.Minute)
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
@@ -71,7 +72,7 @@ func NewStale(m Messages, jobs Unfinished, log Appender, lessor Lessor, cfg Stal
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Stale{messages: m, jobs: jobs, log: log, lessor: lessor, cfg: cfg, asked: map[string]time.Duration{}}
+	return &Stale{messages: m, jobs: jobs, intents: intents, log: log, lessor: lessor, cfg: cfg, asked: map[string]time.Duration{}}
 }
 
 // Run asks until ctx ends, and returns nil then.
@@ -142,6 +143,12 @@ func (s *Stale) ask(ctx context.Context, r delivery.Record, now time.Time) error
 	if report.Code != 0 {
 		e.Error = &delivery.Error{Code: report.Code, Message: report.Message}
 	}
-	_, err = s.log.Append(ctx, e.WaitsAgain())
+	var sent delivery.Intent
+	if e.OutsideWindow() {
+		if sent, _, err = s.intents.LastIntent(ctx, e.Sender(), e.Job); err != nil {
+			return err
+		}
+	}
+	_, err = s.log.Append(ctx, e.WaitsAgain(sent))
 	return err
 }

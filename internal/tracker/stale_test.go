@@ -20,6 +20,7 @@ type silentProvider struct {
 	reports map[string]tracker.Report
 	asked   []string
 	told    []delivery.Event
+	unread  error // the log cannot be read
 }
 
 func (q *silentProvider) Fetch(_ context.Context, sid string) (tracker.Report, error) {
@@ -43,6 +44,14 @@ func (q *silentProvider) Unfinished(_ context.Context, before time.Time) (found 
 func (q *silentProvider) Append(_ context.Context, e delivery.Event) (uint64, error) {
 	q.told = append(q.told, e)
 	return uint64(len(q.told)), nil
+}
+
+// LastIntent is that of a job with both forms, which went free form.
+func (q *silentProvider) LastIntent(_ context.Context, _, id string) (delivery.Intent, bool, error) {
+	if q.unread != nil {
+		return delivery.Intent{}, false, q.unread
+	}
+	return delivery.Intent{Job: delivery.Job{ID: id, Body: "hello", ContentSID: "HX1"}, Attempt: 2, FreeForm: true}, true, nil
 }
 
 func (q *silentProvider) Lease(context.Context, string, string, time.Duration) (bool, error) {
@@ -70,7 +79,7 @@ func TestStaleTellsWhatNoCallbackTold(t *testing.T) {
 				"SMfailed": {Status: "undelivered", Code: 63024, Message: "not on WhatsApp"},
 			},
 		}
-		s := tracker.NewStale(q, q, q, q, tracker.StaleConfig{})
+		s := tracker.NewStale(q, q, q, q, q, tracker.StaleConfig{})
 		require.NoError(t, s.Pass(t.Context()))
 		require.Equal(t, []string{"SMold", "SMsame", "SMlost", "SMfailed"}, q.asked, "the new one has its time")
 		require.Len(t, q.told, 2, "what is known already, or to nobody, is no news")
@@ -84,13 +93,35 @@ func TestStaleTellsWhatNoCallbackTold(t *testing.T) {
 	})
 }
 
+// TestStaleTellsWhatWaitsAgain as a callback would have: no end that is none.
+func TestStaleTellsWhatWaitsAgain(t *testing.T) {
+	t.Parallel()
+	for code, reason := range map[int]string{63018: delivery.ReasonLimit, 63016: delivery.ReasonWindow} {
+		q := &silentProvider{
+			records: []delivery.Record{sentAt("a", time.Now().Add(-10*time.Minute))},
+			reports: map[string]tracker.Report{"SMa": {Status: "undelivered", Code: code}},
+		}
+		s := tracker.NewStale(q, q, q, q, q, tracker.StaleConfig{})
+		if code == 63016 {
+			q.unread = errBroken
+			require.ErrorIs(t, s.Pass(t.Context()), errBroken)
+			require.Empty(t, q.told)
+			q.unread = nil
+		}
+		require.NoError(t, s.Pass(t.Context()))
+		require.True(t, q.told[0].CameBack())
+		require.Equal(t, reason, q.told[0].Reason)
+		require.Equal(t, 3, q.told[0].Attempt)
+	}
+}
+
 func TestStaleAsksLessAndLess(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
 		now := begun
 		q := &silentProvider{records: []delivery.Record{sentAt("blocked", begun)}, reports: map[string]tracker.Report{"SMblocked": {Status: "sent"}}}
-		s := tracker.NewStale(q, q, q, q, tracker.StaleConfig{After: time.Minute, Clock: func() time.Time { return now }})
+		s := tracker.NewStale(q, q, q, q, q, tracker.StaleConfig{After: time.Minute, Clock: func() time.Time { return now }})
 		var ages []time.Duration
 		for ; now.Sub(begun) < 72*time.Hour; now = now.Add(time.Minute) {
 			before := len(q.asked)
@@ -107,7 +138,7 @@ func TestStaleRunsUnderItsLeaseUntilToldToStop(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		q := &silentProvider{records: []delivery.Record{sentAt("old", time.Now())}, reports: map[string]tracker.Report{"SMold": {Status: "read"}}}
-		s := tracker.NewStale(q, q, q, q, tracker.StaleConfig{After: time.Minute})
+		s := tracker.NewStale(q, q, q, q, q, tracker.StaleConfig{After: time.Minute})
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 		defer cancel()
 		require.NoError(t, s.Run(ctx))

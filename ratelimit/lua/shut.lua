@@ -1,7 +1,11 @@
--- Forgets a customer's last message to a sender.
+-- Forgets a customer's last message to a sender, unless it came after a time.
 --
 -- KEYS 1 customer
--- ARGV 2 sender  3 customer
--- Returns 1 if there was one, else 0.
+-- ARGV 2 sender  3 customer  4 time
+-- Returns 1 if it forgot one, else 0.
 
-return call('DEL', INBOUND_KEY .. ARGV[2] .. ':' .. canonical(ARGV[3]))
+local name = INBOUND_KEY .. ARGV[2] .. ':' .. canonical(ARGV[3])
+if tonumber(call('GET', name) or '0') > tonumber(ARGV[4]) then
+  return 0
+end
+return call('DEL', name)
