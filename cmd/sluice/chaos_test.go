@@ -38,6 +38,7 @@ type chaos struct {
 	natsServer          *process
 
 	kills, stops int
+	struck       map[string]int // how often, by role
 	frozen       sync.WaitGroup
 }
 
@@ -58,6 +59,7 @@ func TestChaos(t *testing.T) {
 	c.rage(kills)
 	require.NoError(t, publishing.Wait())
 	c.frozen.Wait()
+	c.apiRole.ready() // it may have been killed last
 	defer c.tell(events)
 	c.requireAgreed(func(here, there string) bool { return here == there || here == "delivered" && there == "read" })
 }
@@ -77,6 +79,7 @@ func number(t testing.TB, name string, otherwise int) int {
 func startChaos(t testing.TB, n int, seed uint64) *chaos {
 	t.Helper()
 	c := &chaos{
+		struck:    map[string]int{},
 		rng:       rand.New(rand.NewPCG(seed, seed)),
 		redisAddr: fixedAddr(t), redisDir: t.TempDir(), natsAddr: fixedAddr(t), natsDir: t.TempDir(),
 	}
@@ -114,8 +117,9 @@ func (c *chaos) rage(kills int) {
 // strike hits one process: kill -9 and back, or stopped until its grants are
 // over and then continued.
 func (c *chaos) strike() {
-	all := slices.Concat(c.dispatchers[:], c.callbacks[:], c.trackers[:])
+	all := slices.Concat(c.dispatchers[:], c.callbacks[:], c.trackers[:], []*member{c.apiRole})
 	victim := all[c.rng.IntN(len(all))]
+	c.struck[victim.role]++
 	if c.rng.IntN(3) == 0 {
 		c.stops++
 		c.freeze(victim.process)
@@ -173,6 +177,6 @@ func (c *chaos) tell(es *events) {
 	for _, what := range slices.Sorted(maps.Keys(count)) {
 		fmt.Fprintf(&text, "\n%6d  %s", count[what], what)
 	}
-	c.t.Logf("%d jobs, %d kills, %d stops of %s; Redis killed 3 times and emptied, NATS killed; unclear outcomes:%s",
-		len(c.ids), c.kills, c.stops, stoppedFor, text.String())
+	c.t.Logf("%d jobs, %d kills, %d stops of %s, by role %v; Redis killed 3 times and emptied, NATS killed; unclear outcomes:%s",
+		len(c.ids), c.kills, c.stops, stoppedFor, c.struck, text.String())
 }
