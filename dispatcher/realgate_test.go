@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
-	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluicehq/sluice/delivery"
@@ -30,9 +28,10 @@ func (g oneAccount) TripAccount(ctx context.Context, sender, reason string, unti
 // realGate is a world that asks the real gate, with one place per window.
 func realGate(t *testing.T) (*world, *ratelimit.Gate) {
 	w := newWorld(t)
-	rdb := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr(), MaxRetries: -1})
-	t.Cleanup(func() { require.NoError(t, rdb.Close()) })
-	gate := ratelimit.New(rdb, ratelimit.Options{
+	rdb, err := newEngine()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, rdb.close()) })
+	gate := ratelimit.New(rdb.client, ratelimit.Options{
 		Epoch: "life 1", Now: w.clock.Now, DefaultLimit: 1, GrantLife: grantLife, Window: time.Hour,
 	})
 	require.NoError(t, gate.Open(t.Context(), "life 1"))

@@ -59,8 +59,8 @@ const (
 	tablePatient = 40 * time.Second
 )
 
-// TestFaultTable lets every write go wrong in every way, on a real NATS, the
-// real scripts and the provider's stand-in, and holds each course against the
+// TestFaultTable lets every write go wrong in every way, on a real NATS, a real
+// Redis where one is found and the provider's stand-in, and holds each course against the
 // same promise.
 func TestFaultTable(t *testing.T) {
 	t.Parallel()
@@ -90,7 +90,7 @@ func TestFaultTable(t *testing.T) {
 // cell is one world of the table.
 type cell struct {
 	nats   *embedded.NATS
-	redis  *embedded.Redis
+	redis  engine
 	box    *sandbox.Sandbox
 	base   string // of the provider
 	gate   *ratelimit.Gate
@@ -140,7 +140,7 @@ func newCell(ctx context.Context, dir string) (c *cell, end func(), err error) {
 	if c.nats, err = embedded.StartNATS(ctx, embedded.NATSConfig{Dir: dir}); err != nil {
 		return nil, nil, err
 	}
-	if c.redis, err = embedded.StartRedis(embedded.RedisConfig{}); err != nil {
+	if c.redis, err = newEngine(); err != nil {
 		return nil, nil, err
 	}
 	c.box = sandbox.New(sandbox.Config{})
@@ -149,11 +149,11 @@ func newCell(ctx context.Context, dir string) (c *cell, end func(), err error) {
 	}
 	server := httptest.NewServer(c.box.Handler())
 	c.base = server.URL
-	c.gate = ratelimit.New(c.redis.Client(), ratelimit.Options{Epoch: c.redis.Epoch(), GrantLife: tableAckWait - tableTimeout})
-	c.ledger = ledger.New(c.redis.Client(), ledger.Options{})
+	c.gate = ratelimit.New(c.redis.client, ratelimit.Options{Epoch: c.redis.epoch, GrantLife: tableAckWait - tableTimeout})
+	c.ledger = ledger.New(c.redis.client, ledger.Options{})
 	return c, func() {
 		server.Close()
-		_ = c.redis.Close()
+		_ = c.redis.close()
 		c.nats.Close()
 	}, nil
 }
