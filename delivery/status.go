@@ -48,6 +48,11 @@ func (s Status) Ended() bool {
 	return false
 }
 
+// AwaitsNews reports whether the provider has the message and its delivery is
+// awaited. It may be so for ever: of a message to a customer who has blocked the
+// sender nothing more is told.
+func (s Status) AwaitsNews() bool { return s == StatusQueued || s == StatusSent }
+
 // Valid reports whether s is one of [Statuses].
 func (s Status) Valid() bool {
 	for _, known := range Statuses() {

@@ -39,7 +39,8 @@ type Options struct {
 	// ServiceWindow is how long a customer may be answered freely after
 	// writing to us (Meta: 24h, the default).
 	ServiceWindow time.Duration
-	// Retention is how long a job is remembered after its end. Default 168h.
+	// Retention is how long a job is remembered after its end, or after the last
+	// news of a message that the provider has. Default 168h.
 	Retention time.Duration
 	// GrantLife is how long after its grant a token may still start a POST;
 	// an older token is answered with OutcomePrior. Default 15s.

@@ -25,7 +25,7 @@ const (
 	// prefixJob + job id: hash, what the gate knows of a job and its attempts;
 	// fields in record.lua.
 	// Owner: admit, claim, giveback, cancel, apply. Life: none while the job
-	// lives, Options.Retention after its end, or after a claim that nothing
+	// lives, Options.Retention after its end or the last news of its message, or after a claim that nothing
 	// followed; and as long again after a copy that comes at a time known.
 	prefixJob = "{sluice}:job:"
 

@@ -216,6 +216,17 @@ func TestEnded(t *testing.T) {
 		ends("j", 2, time.Hour)
 		require.Equal(t, time.Duration(-2), b.ttl(t, "j"), "forgotten: its end is older than the retention")
 
+		// Nothing more may be told of a message that the provider has.
+		sent := job("sent", sender, "+1")
+		b.goes(t, sent)
+		b.apply(t, ratelimit.Change{Kind: ratelimit.Progress, Job: "sent", Attempt: 1, At: startAt, Status: "unknown"})
+		require.Equal(t, time.Duration(-1), b.ttl(t, "sent"), "more has to be done")
+		b.apply(t, ratelimit.Change{Kind: ratelimit.Progress, Job: "sent", Attempt: 1, At: startAt, Status: "sent", SID: "SM1"})
+		require.InDelta(t, time.Hour, b.ttl(t, "sent"), float64(time.Minute))
+		b.apply(t, ratelimit.Change{Kind: ratelimit.Failed, Job: "sent", Attempt: 1})
+		b.goes(t, next(sent))
+		require.Equal(t, time.Duration(-1), b.ttl(t, "sent"), "refused for its limit after all")
+
 		// An end of a job that the gate never saw stops late copies too.
 		ends("k", 0, 0)
 		require.Equal(t, ratelimit.OutcomeEnded, b.admit(t, job("k", sender, "+1")).Outcome)

@@ -135,7 +135,7 @@ func (c *Config) settings() []setting {
 		{"ack_wait", &c.AckWait, "after which an unanswered job is delivered again", false},
 		{"unknown_grace", &c.UnknownGrace, "between an unclear outcome and the search for evidence", false},
 		{"drain_timeout", &c.DrainTimeout, "to finish what is in hand when stopping", false},
-		{"retention", &c.Retention, "how long a job's state is kept after its end", false},
+		{"retention", &c.Retention, "how long a job's state is kept after its end, or after the last news of one that is sent", false},
 		{"stale_after", &c.StaleAfter, "without a status callback, after which the provider is asked for a message", false},
 		{"senders_sync", &c.SendersSync, "between two looks at the provider's list of senders: limits, states, quality", false},
 		{"log_level", &c.LogLevel, "debug, info, warn or error", false},

@@ -235,8 +235,15 @@ func TestRetention(t *testing.T) {
 		func() string { return "the id is still taken" })
 	h.api.await("goes", "delivered", "read")
 
+	// Of a message that nothing more is told of, the last news counts.
+	h.provider.faults(fields{"callback_lost": 1})
+	require.Equal(t, http.StatusAccepted, h.api.post(notice("silent", alpha, 4)).status)
+	h.api.await("silent", "queued", "sent")
+
 	require.Equal(t, http.StatusOK, h.api.do(http.MethodPost, "/v1/jobs/waits/cancel", nil).status)
-	eventually(t, func() bool { return h.api.job("waits").Status == "" && h.nats.logLength() <= 1 },
+	eventually(t, func() bool {
+		return h.api.job("waits").Status == "" && h.api.job("silent").Status == "" && h.nats.logLength() <= 1
+	},
 		func() string { return fmt.Sprintf("the log still holds %d entries", h.nats.logLength()) })
 }
 

@@ -210,7 +210,7 @@ func (l *Ledger) fold(old entry, events []delivery.Event, orphans grouped) (entr
 			next.record = next.record.Apply(e)
 		}
 	}
-	if r := next.record; r.Status == "" || r.Status.Ended() {
+	if r := next.record; r.Status == "" || r.Status.Ended() || r.Status.AwaitsNews() {
 		next.until = strconv.FormatInt(r.UpdatedAt.Add(l.retention).UnixMilli(), 10)
 	}
 	var err error

@@ -18,8 +18,9 @@ func TestEndedJobsAreForgottenAfterTheRetention(t *testing.T) {
 		require.NoError(t, l.Apply(t.Context(), []delivery.Event{
 			happened("ended", delivery.EventAccepted, 1, 0),
 			withSID(happened("ended", delivery.EventDelivered, 1, 60), "SM1"),
-			withSID(happened("alive", delivery.EventSent, 1, 0), "SM2"),
-			happened("copy", delivery.EventDuplicate, 1, 0), // a record without a status
+			happened("alive", delivery.EventSending, 1, 0),
+			withSID(happened("silent", delivery.EventSent, 1, 0), "SM2"), // its customer may have blocked the sender
+			happened("copy", delivery.EventDuplicate, 1, 0),              // a record without a status
 		}))
 
 		c.Advance(ledger.DefaultRetention - time.Millisecond)
@@ -36,7 +37,7 @@ func TestEndedJobsAreForgottenAfterTheRetention(t *testing.T) {
 
 		n, err := l.Trim(t.Context())
 		require.NoError(t, err)
-		require.Equal(t, 2, n)
+		require.Equal(t, 3, n)
 		n, err = l.Trim(t.Context())
 		require.NoError(t, err)
 		require.Zero(t, n)
@@ -48,7 +49,7 @@ func TestEndedJobsAreForgottenAfterTheRetention(t *testing.T) {
 		}
 		counts, err := l.Counts(t.Context())
 		require.NoError(t, err)
-		require.Equal(t, map[delivery.Status]int64{delivery.StatusSent: 1}, counts)
+		require.Equal(t, map[delivery.Status]int64{delivery.StatusSending: 1}, counts)
 	})
 }
 
@@ -133,7 +134,7 @@ func TestLateCallbackOfAForgottenJobStandsAlone(t *testing.T) {
 func TestSIDStaysWithItsFirstOwner(t *testing.T) {
 	onEach(t, func(t *testing.T, rdb redis.UniversalClient) {
 		l, c := newLedger(rdb)
-		require.NoError(t, l.Apply(t.Context(), []delivery.Event{withSID(happened("owner", delivery.EventQueued, 1, 0), "SM1")}))
+		require.NoError(t, l.Apply(t.Context(), []delivery.Event{withSID(happened("owner", delivery.EventQueued, 1, 120), "SM1")}))
 		require.NoError(t, l.Apply(t.Context(), []delivery.Event{withSID(happened("other", delivery.EventFailed, 1, 0), "SM1")}))
 		c.Advance(ledger.DefaultRetention)
 		n, err := l.Trim(t.Context())

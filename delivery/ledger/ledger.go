@@ -15,13 +15,14 @@ import (
 	"github.com/sluicehq/sluice/delivery"
 )
 
-// DefaultRetention is how long the record of an ended job is kept.
+// DefaultRetention is how long the record of an ended job is kept, see [Options].
 const DefaultRetention = 168 * time.Hour
 
 // Options adjust a ledger; the zero value is ready to use.
 type Options struct {
-	// Retention is how long a record is kept after its job's end, and an event
-	// whose SID no job has named after it came. Default 168h.
+	// Retention is how long a record is kept after its job's end, or after the
+	// last news of a message that the provider has, and an event whose SID no job
+	// has named after it came. Default 168h.
 	Retention time.Duration
 	// Twice, if set, is told of every message that a job has beyond its first
 	// one, see [delivery.Record.Twice], until the record has its duplicate event;

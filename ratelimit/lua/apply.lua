@@ -75,6 +75,10 @@ local function progress(c)
     grant.state = 'd'
   end
   save(job)
+  if c.sid and job.latest <= job.attempt then
+    -- It may be the last that is told of it.
+    forget(job.hash, past(c.at) + RETENTION - now)
+  end
 end
 
 local function failed(c)
