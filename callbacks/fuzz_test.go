@@ -18,7 +18,7 @@ import (
 func genuine(t *testing.T, route, form string) (int, []delivery.Event) {
 	journal, consents := &journal{}, &register{}
 	h := callbacks.New(callbacks.Config{
-		PublicURL: publicURL, Log: journal, Consents: consents,
+		PublicURL: publicURL, Log: journal, Consents: consents, Intents: noIntents,
 		Verifier: verdict(func(string, url.Values, []byte) bool { return true }),
 		Resolver: resolver(func(string) (string, int, bool, error) { return "", 0, false, nil }),
 	})

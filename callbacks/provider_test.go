@@ -110,6 +110,8 @@ func (f intents) LastIntent(_ context.Context, sender, job string) (delivery.Int
 	return f(sender, job)
 }
 
+var noIntents = intents(func(string, string) (delivery.Intent, bool, error) { return delivery.Intent{}, false, nil })
+
 var errDown = errors.New("redis does not answer")
 
 // site is a callbacks role behind a real HTTP server.
@@ -134,7 +136,7 @@ func newSite(t testing.TB, change func(*callbacks.Config)) *site {
 		Log:       s.journal,
 		Consents:  s.consents,
 		Aliases:   &s.aliases,
-		Intents:   intents(func(string, string) (delivery.Intent, bool, error) { return delivery.Intent{}, false, nil }),
+		Intents:   noIntents,
 		Resolver:  resolver(func(string) (string, int, bool, error) { return "", 0, false, nil }),
 		Now:       func() time.Time { return received },
 		Observe: func(kind, result string) {

@@ -158,21 +158,36 @@ func (s status) optedOut() (statement, bool) {
 	return told, complete && s.err != nil && s.err.Code == codeOptedOut
 }
 
-// following is the event as what follows from it, see [delivery.Event.WaitsAgain].
+// following is the event with what the job's intent knows: the metadata to hand
+// back, and what follows from it, see [delivery.Event.WaitsAgain]. That the event
+// is stored matters more than the metadata, and less than what follows.
 func (h *Handler) following(ctx context.Context, s status, e delivery.Event) (delivery.Event, error) {
-	if !e.OutsideWindow() {
-		return e.WaitsAgain(delivery.Intent{}), nil
+	if e.Job == "" || h.recent.has(e.ID) {
+		return e, nil
 	}
+	intent, err := h.intent(ctx, s, e.Job)
+	switch {
+	case err != nil && e.OutsideWindow():
+		return e, err
+	case err != nil:
+		h.logger.Warn("status callback stored without its job's metadata", "job", e.Job, "error", err)
+	}
+	e.Metadata = intent.Job.Metadata
+	return e.WaitsAgain(intent), nil
+}
+
+// intent is the job's last one, the zero one where there is none.
+func (h *Handler) intent(ctx context.Context, s status, job string) (delivery.Intent, error) {
 	for _, origin := range given(s.service, s.from) {
-		intent, ok, err := h.intents.LastIntent(ctx, delivery.SenderToken(origin), e.Job)
+		intent, ok, err := h.intents.LastIntent(ctx, delivery.SenderToken(origin), job)
 		if err != nil {
-			return e, err
+			return delivery.Intent{}, err
 		}
 		if ok {
-			return e.WaitsAgain(intent), nil
+			return intent, nil
 		}
 	}
-	return e, nil
+	return delivery.Intent{}, nil
 }
 
 // told answers what a status callback tells, once it is stored.

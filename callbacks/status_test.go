@@ -154,3 +154,39 @@ func TestUnresolvedDoesNotHideTheJob(t *testing.T) {
 	require.NotEqual(t, events[0].ID, events[1].ID)
 	require.Equal(t, "order-1", events[1].Job)
 }
+
+// TestMetadataIsHandedBack with what a job's callbacks tell, by the name that
+// the job was published under; where it cannot be read the event counts more.
+func TestMetadataIsHandedBack(t *testing.T) {
+	t.Parallel()
+	const service = "MG00000000000000000000000000000001"
+	order := map[string]string{"order": "17"}
+	asked := map[string]error{
+		"4915112345678 order-1": nil, service + " order-3": nil, "4915112345678 order-2": errDown,
+	}
+	s := newSite(t, func(cfg *callbacks.Config) {
+		cfg.Intents = intents(func(sender, job string) (delivery.Intent, bool, error) {
+			err, known := asked[sender+" "+job]
+			return delivery.Intent{Job: delivery.Job{Metadata: order}}, known && err == nil, err
+		})
+	})
+	for _, call := range []struct {
+		path string
+		form url.Values
+		want map[string]string
+	}{
+		{path, statusForm("sent"), order},
+		{path, statusForm("delivered", "MessagingServiceSid", service), order},
+		{"/twilio/status/order-3/1", statusForm("queued", "MessagingServiceSid", service), order},
+		{"/twilio/status/order-4/1", statusForm("sending"), nil},
+		{"/twilio/status/order-2/1", statusForm("read"), nil},
+		{path, statusForm("undelivered", "From", "<b>"), nil},
+		{"/twilio/status", statusForm("failed"), nil}, // nobody knows its job
+	} {
+		before := len(s.journal.all())
+		code, _ := s.call(t, call.path, call.form)
+		require.Equal(t, http.StatusNoContent, code)
+		require.Len(t, s.journal.all(), before+1)
+		require.Equal(t, call.want, s.journal.all()[before].Metadata, call.path)
+	}
+}

@@ -60,7 +60,7 @@ func TestDifferentChangesAreDifferentEvents(t *testing.T) {
 func TestForgottenRepetitionIsWrittenAgain(t *testing.T) {
 	t.Parallel()
 	journal := &journal{}
-	h := callbacks.New(callbacks.Config{PublicURL: publicURL, Verifier: verdict(func(string, url.Values, []byte) bool { return true }), Log: journal})
+	h := callbacks.New(callbacks.Config{PublicURL: publicURL, Verifier: verdict(func(string, url.Values, []byte) bool { return true }), Log: journal, Intents: noIntents})
 	tell := func(n int) {
 		form := statusForm("sent", "MessageSid", fmt.Sprintf("SM%032x", n))
 		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(form.Encode()))
@@ -116,7 +116,7 @@ func TestStoredBeforeAnswered(t *testing.T) {
 		given := false
 		journal := &journal{before: func() { require.False(t, given) }}
 		h := callbacks.New(callbacks.Config{
-			PublicURL: publicURL, Verifier: tokens{account: token}, Log: journal,
+			PublicURL: publicURL, Verifier: tokens{account: token}, Log: journal, Intents: noIntents,
 			Resolver: resolver(func(string) (string, int, bool, error) { return "", 0, false, nil }),
 		})
 		form := formFor(route)

@@ -93,7 +93,8 @@ type event struct {
 		Code    int
 		Message string
 	}
-	subject string
+	Metadata map[string]string
+	subject  string
 }
 
 // events are all events from the beginning, as they come.

@@ -43,6 +43,12 @@ func TestBareProducer(t *testing.T) {
 	require.Equal(t, "sluice.events."+alpha+".delivered", delivered.subject)
 	require.Equal(t, []string{"accepted", "sending", "queued", "sent", "delivered"},
 		h.api.await(delivered.Job, "delivered", "read").types()[:5])
+	for _, kind := range []string{"accepted", "queued", "sent", "delivered"} {
+		require.Equal(t, map[string]string{"order": "17"}, events.of(kind)[0].Metadata, kind)
+	}
+	for _, e := range h.api.job(delivered.Job).Timeline {
+		require.Equal(t, map[string]string{"order": "17"}, e.Metadata, e.Type)
+	}
 
 	// The id is the message's where the payload has none.
 	h.nats.publish(subject("high", alpha), job.with("to", customer(2)).json(), "order-18")
