@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/require"
 )
 
@@ -44,6 +45,48 @@ func TestAPIKeys(t *testing.T) {
 				require.Contains(t, []string{"unauthorized", "forbidden"}, code)
 			}
 		}
+	}
+}
+
+// TestEveryOperationNeedsAKey asks whatever the running program describes of
+// itself, and its pages.
+func TestEveryOperationNeedsAKey(t *testing.T) {
+	t.Parallel()
+	up := start(t, quick(t).with("SLUICE_API_KEYS", "publish:key-of-a-producer,operate:key-of-a-hand"), "up").ready()
+	api := newSite(t, up.API)
+	var described struct {
+		Paths map[string]map[string]any
+	}
+	require.NoError(t, yaml.Unmarshal(api.do(http.MethodGet, "/openapi.yaml", nil).body, &described))
+	asked := 0
+	for path, operations := range described.Paths {
+		if path == "/openapi.yaml" {
+			continue
+		}
+		path = strings.NewReplacer("{id}", "a", "{sender}", alpha, "{pool}", "a", "{address}", "x").Replace(path)
+		for method := range operations {
+			if method = strings.ToUpper(method); method == "PARAMETERS" {
+				continue
+			}
+			asked++
+			for key, want := range map[string]int{"": http.StatusUnauthorized, "nobody": http.StatusUnauthorized, "key-of-a-producer": http.StatusForbidden} {
+				if key == "key-of-a-producer" && method == http.MethodPost && path == "/v1/jobs" {
+					key, want = "key-of-a-hand", http.StatusForbidden // the one thing that a producer may do
+				}
+				api.key = key
+				require.Equal(t, want, api.do(method, path, nil).status, "%s %s with %q", method, path, key)
+			}
+		}
+	}
+	require.Greater(t, asked, 20)
+
+	api.key = ""
+	api.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	for _, path := range []string{"/", "/senders", "/jobs", "/jobs/a", "/trouble", "/live", "/phone/"} {
+		require.Equal(t, http.StatusSeeOther, api.do(http.MethodGet, path, nil).status, "%s leads to the sign-in", path)
+	}
+	for _, path := range []string{"/pause", "/jobs/redrive", "/phone/"} {
+		require.Equal(t, http.StatusUnauthorized, api.do(http.MethodPost, path, nil).status, path)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 
@@ -19,12 +20,13 @@ type collector struct {
 	*httptest.Server
 	mu    sync.Mutex
 	spans map[string][]string // names, by trace
+	links map[string][]string // other traces, by trace
 	text  []byte              // everything that came
 }
 
 func startCollector(t *testing.T) *collector {
 	t.Helper()
-	c := &collector{spans: map[string][]string{}}
+	c := &collector{spans: map[string][]string{}, links: map[string][]string{}}
 	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		data, err := io.ReadAll(r.Body)
 		var request coltrace.ExportTraceServiceRequest
@@ -40,6 +42,9 @@ func startCollector(t *testing.T) *collector {
 				for _, span := range scope.GetSpans() {
 					id := hex.EncodeToString(span.GetTraceId())
 					c.spans[id] = append(c.spans[id], span.GetName())
+					for _, link := range span.GetLinks() {
+						c.links[id] = append(c.links[id], hex.EncodeToString(link.GetTraceId()))
+					}
 				}
 			}
 		}
@@ -86,6 +91,45 @@ func TestOneTraceFromPublishToCallback(t *testing.T) {
 	for _, private := range []string{customer(1)[10:], customer(2)[10:], "sandbox"} {
 		require.NotContains(t, string(c.text), private)
 	}
+}
+
+// TestARedriveLinksToTheTraceBefore: what is taken up again has a trace of its
+// own, from which one finds back to why that was needed.
+func TestARedriveLinksToTheTraceBefore(t *testing.T) {
+	t.Parallel()
+	c := startCollector(t)
+	h := startHouse(t, quick(t).with("OTEL_EXPORTER_OTLP_ENDPOINT", c.URL))
+	h.provider.faults(fields{"reset": 1})
+	h.api.post(notice("doubtful", alpha, 1).with("on_unknown", "hold"))
+	first := h.api.await("doubtful", "held")
+	h.provider.faults(fields{})
+	h.api.must(http.MethodPost, "/v1/jobs/doubtful/redrive", nil, nil)
+	second := h.api.await("doubtful", "delivered", "read")
+	require.Equal(t, first.Attempt+1, second.Attempt)
+	code, _ := h.terminate()
+	require.Zero(t, code)
+
+	before, after := first.trace(t, 1), second.trace(t, 2)
+	require.NotEqual(t, before, after)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	require.Contains(t, c.spans[before], "POST")
+	for _, name := range []string{"redrive", "dispatch", "POST"} {
+		require.Contains(t, c.spans[after], name, "%v", c.spans)
+	}
+	require.Equal(t, []string{before}, c.links[after])
+}
+
+// trace is the trace that an attempt was sent under.
+func (r record) trace(t *testing.T, attempt int) string {
+	t.Helper()
+	for _, e := range r.Timeline {
+		if parts := strings.Split(e.Traceparent, "-"); e.Attempt == attempt && len(parts) == 4 {
+			return parts[1]
+		}
+	}
+	require.FailNow(t, "no trace", "attempt %d: %+v", attempt, r.Timeline)
+	return ""
 }
 
 // TestAnAbsentCollectorCostsNothing but the spans.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/sluicehq/sluice/delivery"
@@ -13,6 +14,7 @@ import (
 	"github.com/sluicehq/sluice/internal/jobstream"
 	"github.com/sluicehq/sluice/internal/messaging"
 	"github.com/sluicehq/sluice/internal/senders"
+	"github.com/sluicehq/sluice/internal/tracing"
 	"github.com/sluicehq/sluice/ratelimit"
 )
 
@@ -85,10 +87,23 @@ func (d redriver) Redrive(ctx context.Context, record delivery.Record, attempt i
 	case !job.ExpiresAt.IsZero() && !job.ExpiresAt.After(now):
 		return dashboard.ErrExpired
 	default:
-		return d.s.room.Redrive(ctx, delivery.Task{
-			Job: job, Attempt: attempt, Redriven: attempt, Published: now, Announced: true,
+		ctx, span := tracing.Again(ctx, "redrive", record.ID, sentUnder(record))
+		err := d.s.room.Redrive(ctx, delivery.Task{
+			Job: job, Attempt: attempt, Redriven: attempt, Published: now, Announced: true, Trace: tracing.Of(ctx),
 		})
+		span.End(err)
+		return err
 	}
+}
+
+// sentUnder are the traces of a job's attempts so far, the latest first.
+func sentUnder(record delivery.Record) (traceparents []string) {
+	for _, e := range slices.Backward(record.Timeline) {
+		if e.Trace != "" {
+			traceparents = append(traceparents, e.Trace)
+		}
+	}
+	return traceparents
 }
 
 // operated is the registry as the API knows it: to resume a sender also ends

@@ -61,6 +61,26 @@ func Start(ctx context.Context, name, job string, kind trace.SpanKind) (context.
 	return ctx, Span{span}
 }
 
+// Again begins the trace of a job that is taken up again: one of its own, with
+// links to those that it was sent under before, given as traceparents. What is
+// no traceparent is left out.
+func Again(ctx context.Context, name, job string, before []string) (context.Context, Span) {
+	options := []trace.SpanStartOption{trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindProducer)}
+	seen := map[trace.TraceID]bool{}
+	for _, traceparent := range before {
+		earlier := trace.SpanContextFromContext(With(context.Background(), traceparent))
+		if id := earlier.TraceID(); earlier.IsValid() && !seen[id] {
+			seen[id] = true
+			options = append(options, trace.WithLinks(trace.Link{SpanContext: earlier}))
+		}
+	}
+	ctx, span := tracer.Start(ctx, name, options...)
+	if span.IsRecording() {
+		span.SetAttributes(attribute.String("sluice.job", job))
+	}
+	return ctx, Span{span}
+}
+
 // Note adds what came of the step.
 func (s Span) Note(key, value string) {
 	if s.span.IsRecording() {

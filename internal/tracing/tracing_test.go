@@ -37,6 +37,14 @@ func TestWithoutATracer(t *testing.T) {
 	require.Equal(t, parent, tracing.Of(ctx))
 }
 
+// TestAgain leaves the traces before alone, whatever they are called.
+func TestAgain(t *testing.T) {
+	t.Parallel()
+	ctx, span := tracing.Again(t.Context(), "redrive", "order-17", []string{"", "x", parent, parent})
+	span.End(nil)
+	require.Empty(t, tracing.Of(ctx), "nothing is traced here")
+}
+
 func BenchmarkStepWithoutATracer(b *testing.B) {
 	b.ReportAllocs()
 	for range b.N {
