@@ -19,9 +19,7 @@ const tracked = 10_000
 // BenchmarkAdmit asks on a real server, on its own clock and epoch, with 10,000
 // customers in the window. usec/script is the server's own time per admission.
 func BenchmarkAdmit(b *testing.B) {
-	if shared == nil {
-		b.Skip("needs redis-server")
-	}
+	engines.Need(b)
 	for _, c := range []struct {
 		name      string
 		limit     int
@@ -70,9 +68,7 @@ func BenchmarkAdmitEmbedded(b *testing.B) {
 // bytes of Redis memory: both windows of a customer together, and the other keys
 // one by one.
 func BenchmarkMemory(b *testing.B) {
-	if shared == nil {
-		b.Skip("needs redis-server")
-	}
+	engines.Need(b)
 	g := fullGate(b, tracked)
 	from := "15550001111"
 	windows := g.memory(b, "{sluice}:window:sender:"+from) + g.memory(b, "{sluice}:window:pool:pool")
@@ -107,8 +103,8 @@ func BenchmarkMemory(b *testing.B) {
 // fullGate is a gate on the real server with 10,000 counted customers.
 func fullGate(b *testing.B, limit int) *bench {
 	b.Helper()
-	rdb := shared.client(int(nextDB.Add(1)))
-	b.Cleanup(func() { _ = rdb.FlushDB(context.Background()).Err(); _ = rdb.Close() })
+	rdb := engines.Single(b)
+	b.Cleanup(func() { _ = rdb.FlushDB(context.Background()).Err() })
 	g := &bench{Gate: ratelimit.New(rdb, ratelimit.Options{DefaultLimit: limit, DefaultMPS: 1e6}), rdb: rdb}
 	g.open(b)
 	for i := range tracked {

@@ -7,6 +7,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluicehq/sluice/internal/redistest"
 	"github.com/sluicehq/sluice/ratelimit"
 )
 
@@ -45,16 +46,13 @@ func TestAnotherProcessIsAnotherEpoch(t *testing.T) {
 // among it; grants given since are gone. The gate must not trust it.
 func TestRestartClosesTheGate(t *testing.T) {
 	t.Parallel()
-	if shared == nil {
-		t.Log("no redis-server: the same with epochs is TestAnotherProcessIsAnotherEpoch")
-		return
-	}
+	engines.Need(t)
 	dir := t.TempDir()
-	start := func() (*server, *redis.Client) {
-		s, err := startServer(dir)
+	start := func() (*redistest.Server, *redis.Client) {
+		s, err := redistest.Start(dir)
 		require.NoError(t, err)
-		t.Cleanup(s.kill)
-		rdb := s.client(0)
+		t.Cleanup(s.Kill)
+		rdb := s.Client(0)
 		t.Cleanup(func() { _ = rdb.Close() })
 		return s, rdb
 	}
@@ -64,7 +62,7 @@ func TestRestartClosesTheGate(t *testing.T) {
 	b.goes(t, job("saved", sender, "+1"))
 	require.NoError(t, rdb.Save(t.Context()).Err())
 	b.goes(t, job("lost", sender, "+2"))
-	first.kill()
+	first.Kill()
 
 	_, rdb = start()
 	again := &bench{Gate: ratelimit.New(rdb, b.opts), rdb: rdb, clock: b.clock, opts: b.opts}

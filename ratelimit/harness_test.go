@@ -46,22 +46,27 @@ type bench struct {
 	versions atomic.Uint64
 }
 
-// onEach runs a test on miniredis, and where redis-server is found, on one and on
-// a cluster.
+// onEach runs a test on miniredis, and where redis-server is found, on one, on a
+// cluster, and on one that a Sentinel has put in another's place.
 func onEach(t *testing.T, opts ratelimit.Options, test func(t *testing.T, b *bench)) {
 	t.Helper()
 	t.Run("miniredis", func(t *testing.T) {
 		t.Parallel()
 		test(t, onMini(t, opts))
 	})
-	if shared != nil {
+	if engines.Found() {
 		t.Run("redis", func(t *testing.T) {
 			t.Parallel()
 			test(t, onReal(t, opts))
 		})
 		t.Run("cluster", func(t *testing.T) {
 			t.Parallel()
-			test(t, onCluster(t, opts))
+			b, _ := onCluster(t, opts)
+			test(t, b)
+		})
+		t.Run("sentinel", func(t *testing.T) {
+			t.Parallel()
+			test(t, newBench(t, engines.FailedOver(t), opts, true))
 		})
 	}
 }
@@ -75,9 +80,7 @@ func onMini(t testing.TB, opts ratelimit.Options) *bench {
 
 func onReal(t testing.TB, opts ratelimit.Options) *bench {
 	t.Helper()
-	db := int(nextDB.Add(1))
-	require.Less(t, db, databases)
-	return newBench(t, shared.client(db), opts, true)
+	return newBench(t, engines.Single(t), opts, true)
 }
 
 func newBench(t testing.TB, rdb *redis.Client, opts ratelimit.Options, real bool) *bench {

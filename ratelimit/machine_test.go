@@ -54,12 +54,17 @@ func runMachine(t *testing.T, changes bool) {
 		t.Parallel()
 		check(t, onMini(t, modelOptions))
 	})
-	if shared == nil {
+	if !engines.Found() {
 		return
 	}
 	t.Run("cluster", func(t *testing.T) {
 		t.Parallel()
-		check(t, onCluster(t, modelOptions))
+		b, _ := onCluster(t, modelOptions)
+		check(t, b)
+	})
+	t.Run("sentinel", func(t *testing.T) {
+		t.Parallel()
+		check(t, newBench(t, engines.FailedOver(t), modelOptions, true))
 	})
 	for i := range 4 {
 		t.Run(fmt.Sprint("redis ", i), func(t *testing.T) {

@@ -14,9 +14,7 @@ import (
 // BenchmarkApply applies 10,000 events of 2,000 jobs, in the order of a log in
 // which 100 jobs are under way at a time, in batches of 200 on a real Redis.
 func BenchmarkApply(b *testing.B) {
-	if redisAddr == "" {
-		b.Skip("no redis-server on PATH")
-	}
+	engines.Need(b)
 	life := []delivery.EventType{
 		delivery.EventAccepted, delivery.EventSending, delivery.EventQueued, delivery.EventSent, delivery.EventDelivered,
 	}
@@ -35,7 +33,7 @@ func BenchmarkApply(b *testing.B) {
 			}
 		}
 	}
-	rdb := realRedis(b)
+	rdb := engines.Single(b)
 	b.ReportAllocs()
 	for b.Loop() {
 		b.StopTimer()

@@ -3,7 +3,6 @@ package ledger_test
 import (
 	"testing"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluicehq/sluice/delivery"
@@ -13,7 +12,7 @@ import (
 // FuzzCursor: a cursor from outside is refused or gives a page, and the pages
 // after it come to an end.
 func FuzzCursor(f *testing.F) {
-	l, _ := newLedger(connect(f, miniredis.RunT(f).Addr(), 0))
+	l, _ := newLedger(embedded(f))
 	require.NoError(f, l.Apply(f.Context(), []delivery.Event{
 		happened("a", delivery.EventAccepted, 1, 0),
 		happened("b", delivery.EventAccepted, 1, 0),

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluicehq/sluice/delivery"
 	"github.com/sluicehq/sluice/delivery/ledger"
+	"github.com/sluicehq/sluice/internal/redistest"
 )
 
 const (
@@ -162,7 +163,9 @@ func dump(t *testing.T, rdb redis.UniversalClient) map[string]any {
 	t.Helper()
 	ctx := t.Context()
 	all := make(map[string]any)
-	for _, key := range rdb.Keys(ctx, "*").Val() {
+	keys, err := redistest.Keys(ctx, rdb)
+	require.NoError(t, err)
+	for _, key := range keys {
 		switch kind := rdb.Type(ctx, key).Val(); kind {
 		case "hash":
 			all[key] = rdb.HGetAll(ctx, key).Val()
@@ -274,7 +277,7 @@ func TestThePositionIsFenced(t *testing.T) {
 			last = upTo
 		}
 		require.Error(t, l.Advance(t.Context(), last, 1), "it never goes back")
-		require.NoError(t, rdb.FlushDB(t.Context()).Err())
+		require.NoError(t, redistest.Flush(t.Context(), rdb))
 		require.ErrorIs(t, l.Advance(t.Context(), 100, 101), ledger.ErrMoved, "an emptied Redis")
 		stands(0)
 	})

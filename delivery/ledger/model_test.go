@@ -19,6 +19,7 @@ import (
 
 	"github.com/sluicehq/sluice/delivery"
 	"github.com/sluicehq/sluice/delivery/ledger"
+	"github.com/sluicehq/sluice/internal/redistest"
 )
 
 // stateful is the types that the model draws from.
@@ -92,7 +93,7 @@ func TestModel(t *testing.T) {
 		rdb.AddHook(weather)
 		rapid.Check(t, func(rt *rapid.T) {
 			weather.set(nil)
-			require.NoError(rt, rdb.FlushDB(t.Context()).Err())
+			require.NoError(rt, redistest.Flush(t.Context(), rdb))
 			l, c := newLedger(rdb)
 			events := rapid.SliceOfN(rapid.Custom(drawEvent), 1, 60).Draw(rt, "events")
 			batches := make([][][]delivery.Event, 4) // per applier
@@ -176,7 +177,9 @@ func check(rt *rapid.T, rdb redis.UniversalClient, l *ledger.Ledger, want map[st
 	require.Empty(rt, next)
 	require.Len(rt, records, len(want))
 
-	for _, key := range rdb.Keys(ctx, "*").Val() {
+	keys, err := redistest.Keys(ctx, rdb)
+	require.NoError(rt, err)
+	for _, key := range keys {
 		name := strings.TrimPrefix(key, "{sluice:ledger}:")
 		kind, rest, _ := strings.Cut(name, ":")
 		switch kind {
