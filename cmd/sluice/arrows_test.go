@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"internal/embedded":  {},
 	"internal/forecast":  {},
 	"internal/plot":      {},
+	"internal/redistest": {}, // for tests
 	"internal/tracing":   {},
 
 	"delivery/ledger":    {"delivery"},

@@ -2,10 +2,13 @@ package main_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluicehq/sluice/internal/redistest"
 )
 
 // TestRebuild empties Redis by hand, with jobs in every state, and finds
@@ -13,9 +16,24 @@ import (
 func TestRebuild(t *testing.T) {
 	t.Parallel()
 	lookRedis(t)
-	redisAddr := fixedAddr(t)
-	startRedis(t, redisAddr)
-	settings := quick(t).with("SLUICE_NATS_URL", startNATS(t), "SLUICE_REDIS_URL", "redis://"+redisAddr, "SLUICE_WINDOW", "1h")
+	t.Run("one server", func(t *testing.T) {
+		t.Parallel()
+		addr := fixedAddr(t)
+		startRedis(t, addr)
+		rebuild(t, "redis://"+addr, redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1}))
+	})
+	t.Run("cluster", func(t *testing.T) {
+		t.Parallel()
+		cluster, err := redistest.StartCluster()
+		require.NoError(t, err)
+		t.Cleanup(cluster.Stop)
+		rebuild(t, "redis+cluster://"+strings.Join(cluster.Addresses(), ","), cluster.Client())
+	})
+}
+
+func rebuild(t *testing.T, redisURL string, client redis.UniversalClient) {
+	defer client.Close()
+	settings := quick(t).with("SLUICE_NATS_URL", startNATS(t), "SLUICE_REDIS_URL", redisURL, "SLUICE_WINDOW", "1h")
 	h := startHouse(t, settings)
 	h.api.must(http.MethodPut, "/v1/senders/"+alpha, fields{"limit": 2}, nil)
 	h.api.must(http.MethodPut, "/v1/consents/whatsapp%3A%2B15552000009", fields{"state": "out"}, nil)
@@ -33,8 +51,6 @@ func TestRebuild(t *testing.T) {
 	require.Zero(t, rebuilt.code, rebuilt.stderr)
 	require.Contains(t, rebuilt.stderr, "refilled and open")
 
-	client := redis.NewClient(&redis.Options{Addr: redisAddr, MaxRetries: -1})
-	defer client.Close()
 	require.NotZero(t, client.Exists(t.Context(), "{sluice}:pos").Val())
 	require.Contains(t, []string{"delivered", "read"}, h.api.job("a").Status)
 	require.Equal(t, "parked", h.api.job("waits").Status)
