@@ -196,12 +196,14 @@ func (d *Dispatcher) account(sender string) string {
 
 // request is the job as the gate sees it.
 func (d *Dispatcher) request(task delivery.Task) ratelimit.Request {
-	r := gateRequest(task, d.cfg.Account, d.cfg.PoolPerSender)
+	r := GateRequest(task, d.cfg.Account, d.cfg.PoolPerSender)
 	r.Token = task.Token
 	return r
 }
 
-func gateRequest(task delivery.Task, account string, poolPerSender bool) ratelimit.Request {
+// GateRequest is what the gate is asked about a task, without a token. account
+// and poolPerSender are as in [Config].
+func GateRequest(task delivery.Task, account string, poolPerSender bool) ratelimit.Request {
 	job := task.Job
 	pool := account
 	if poolPerSender {

@@ -34,6 +34,7 @@ func realGate(t *testing.T) (*world, *ratelimit.Gate) {
 	gate := ratelimit.New(rdb.client, ratelimit.Options{
 		Epoch: "life 1", Now: w.clock.Now, DefaultLimit: 1, GrantLife: grantLife, Window: time.Hour,
 	})
+	require.NoError(t, gate.Refill(t.Context(), "life 1"))
 	require.NoError(t, gate.Open(t.Context(), "life 1"))
 	w.handler = dispatcher.New(oneAccount{gate}, w.log, w.phone, w.log, deaf{}, config(w.clock.Now))
 	w.lets = dispatcher.NewReleaser(w, gate, w.log, dispatcher.ReleaserConfig{

@@ -272,7 +272,7 @@ func (r *Releaser) serveReady(ctx context.Context, senders []string, end time.Ti
 // Shelve tells the gate where a job lies that has just been parked. A crash
 // before leaves it to its turn in the room's order.
 func (r *Releaser) Shelve(ctx context.Context, p delivery.Parked) error {
-	return r.gate.Shelve(ctx, gateRequest(p.Task, r.cfg.Account, r.cfg.PoolPerSender), p.Seq)
+	return r.gate.Shelve(ctx, GateRequest(p.Task, r.cfg.Account, r.cfg.PoolPerSender), p.Seq)
 }
 
 func blocked(v ratelimit.Verdict) bool {
@@ -283,7 +283,7 @@ func blocked(v ratelimit.Verdict) bool {
 // cancel, expiry or opt-out, is let out too: the dispatcher ends it as it ends
 // any other.
 func (r *Releaser) letOut(ctx context.Context, p delivery.Parked, moves *team) (ratelimit.Verdict, error) {
-	v, err := r.gate.Reserve(ctx, gateRequest(p.Task, r.cfg.Account, r.cfg.PoolPerSender))
+	v, err := r.gate.Reserve(ctx, GateRequest(p.Task, r.cfg.Account, r.cfg.PoolPerSender))
 	if err != nil {
 		return v, err
 	}

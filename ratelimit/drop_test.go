@@ -18,6 +18,7 @@ func dropRig(t *testing.T) (*redis.Client, *ratelimit.Gate) {
 	rdb := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr(), MaxRetries: -1})
 	t.Cleanup(func() { require.NoError(t, rdb.Close()) })
 	gate := ratelimit.New(rdb, ratelimit.Options{Epoch: "life 1"})
+	require.NoError(t, gate.Refill(t.Context(), "life 1"))
 	require.NoError(t, gate.Open(t.Context(), "life 1"))
 	return rdb, gate
 }

@@ -22,24 +22,35 @@ func (g *Gate) Epoch(ctx context.Context) (current, opened string, err error) {
 	return row[0], row[1], nil
 }
 
+// Refill notes that the gate is being refilled in an epoch, before anything is
+// read that the refill builds on. It returns ErrEpoch if Redis has begun another
+// life since the epoch was read.
+func (g *Gate) Refill(ctx context.Context, epoch string) error {
+	return g.inEpoch(ctx, g.scripts.refill, epoch)
+}
+
 // Open opens the gate for the epoch that the caller has refilled it in. It
 // returns ErrEpoch, and the gate stays closed, if Redis has begun another life
-// since. Apply the whole log first, up to its last sequence read one grant
-// life after the mismatch was seen: until then an older grant may still log
-// its intent and send.
+// since, or was emptied since Refill. Apply the whole log first, up to its last
+// sequence read one grant life after the mismatch was seen: until then an older
+// grant may still log its intent and send.
 func (g *Gate) Open(ctx context.Context, epoch string) error {
+	return g.inEpoch(ctx, g.scripts.open, epoch)
+}
+
+func (g *Gate) inEpoch(ctx context.Context, s *script, epoch string) error {
 	if epoch == "" {
-		return errors.New("open: epoch must be set: read it before the refill")
+		return fmt.Errorf("%s: epoch must be set: read it before the refill", s.name)
 	}
-	reply, err := g.ask(ctx, g.scripts.open, []string{keyGate}, epoch)
+	reply, err := g.ask(ctx, s, []string{keyGate}, epoch)
 	if err != nil {
 		return err
 	}
-	opened, err := decodeBool(reply)
+	done, err := decodeBool(reply)
 	if err != nil {
-		return fmt.Errorf("gate open: %w", err)
+		return fmt.Errorf("gate %s: %w", s.name, err)
 	}
-	if !opened {
+	if !done {
 		return ErrEpoch
 	}
 	return nil

@@ -30,6 +30,23 @@ func TestOpenNeedsThePresentEpoch(t *testing.T) {
 	})
 }
 
+// FLUSHALL begins no other epoch.
+func TestAnEmptiedRedisIsNotOpened(t *testing.T) {
+	t.Parallel()
+	onEach(t, ratelimit.Options{}, func(t *testing.T, b *bench) {
+		ctx := t.Context()
+		current, _, err := b.Epoch(ctx)
+		require.NoError(t, err)
+		require.ErrorIs(t, b.Refill(ctx, "another life"), ratelimit.ErrEpoch)
+		require.NoError(t, b.Refill(ctx, current))
+		require.NoError(t, b.rdb.FlushDB(ctx).Err())
+		require.ErrorIs(t, b.Open(ctx, current), ratelimit.ErrEpoch)
+		require.Equal(t, ratelimit.OutcomeClosed, b.admit(t, job("j", sender, "+1")).Outcome)
+		b.open(t)
+		b.goes(t, job("j", sender, "+1"))
+	})
+}
+
 // The embedded server has no run id: each process brings its own epoch.
 func TestAnotherProcessIsAnotherEpoch(t *testing.T) {
 	t.Parallel()
@@ -74,6 +91,8 @@ func TestRestartClosesTheGate(t *testing.T) {
 	require.ErrorIs(t, again.Open(t.Context(), opened), ratelimit.ErrEpoch)
 
 	again.apply(t, intent(job("lost", sender, "+2"), startAt, true))
+	require.ErrorIs(t, again.Open(t.Context(), current), ratelimit.ErrEpoch, "nobody said that it is refilled")
+	require.NoError(t, again.Refill(t.Context(), current))
 	require.NoError(t, again.Open(t.Context(), current))
 	require.Equal(t, 2, again.used(t))
 	late := job("lost", sender, "+2")

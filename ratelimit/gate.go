@@ -21,7 +21,7 @@ var (
 	ErrGranted = errors.New("job is being sent or has been sent: it can no longer be canceled")
 	// ErrFenced: another tracker has moved the position; read it again before applying.
 	ErrFenced = errors.New("gate position has moved: read it again and apply from there")
-	// ErrEpoch: Redis restarted or failed over since the epoch was read; replay again.
+	// ErrEpoch: Redis restarted, failed over or was emptied since the epoch was read; replay again.
 	ErrEpoch = errors.New("gate epoch has changed: replay the log from the gate's position before opening")
 )
 

@@ -106,6 +106,7 @@ func (b *bench) open(t testing.TB) {
 	current, _, err := b.Epoch(t.Context())
 	require.NoError(t, err)
 	require.NotEmpty(t, current)
+	require.NoError(t, b.Refill(t.Context(), current))
 	require.NoError(t, b.Open(t.Context(), current))
 }
 

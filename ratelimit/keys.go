@@ -4,9 +4,9 @@ package ratelimit
 // Cluster: that is what makes windows, grants, pools and flags atomic together.
 // Owner says which scripts write the key.
 const (
-	// keyGate: hash epoch (the one the gate was opened for), and the pause of
-	// everything: paused, reason, version.
-	// Owner: open, Close, pause. Life: for ever.
+	// keyGate: hash epoch (the one the gate was opened for), filling (the one it
+	// was last refilled in), and the pause of everything: paused, reason, version.
+	// Owner: refill, open, Close, pause. Life: for ever.
 	keyGate = "{sluice}:gate"
 
 	// keyPosition: string, sequence of the last log entry applied.
@@ -24,8 +24,9 @@ const (
 
 	// prefixJob + job id: hash, what the gate knows of a job and its attempts;
 	// fields in record.lua.
-	// Owner: admit, claim, giveback, cancel, apply. Life: none while the job
-	// lives, Options.Retention after its end or the last news of its message, or after a claim that nothing
+	// Owner: admit, claim, restore, giveback, cancel, apply. Life: none while
+	// the job lives, Options.Retention after its end or the last news of its
+	// message, or after a claim that nothing
 	// followed; and as long again after a copy that comes at a time known.
 	prefixJob = "{sluice}:job:"
 
@@ -70,12 +71,12 @@ const (
 
 	// prefixReady + sender: sorted set, sequence in the waiting room → priority
 	// and sequence, of the jobs that need no place.
-	// Owner: admit, apply, shelve, Unshelve. Life: while such jobs wait.
+	// Owner: admit, apply, shelve, restore, Unshelve. Life: while such jobs wait.
 	prefixReady = "{sluice}:ready:"
 
 	// prefixWaiting + pool: hash, priority 0-2 → jobs marked as waiting, and
 	// version, which every mark and unmark raises.
-	// Owner: admit, cancel, apply, waiting. Life: for ever.
+	// Owner: admit, cancel, apply, restore, waiting. Life: for ever.
 	prefixWaiting = "{sluice}:waiting:"
 
 	// prefixCustomer + customer: hash, sender or * → consent (choice, version

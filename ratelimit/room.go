@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -36,6 +37,40 @@ func (g *Gate) Shelve(ctx context.Context, r Request, seq uint64) error {
 	}
 	_, err := g.ask(ctx, g.scripts.shelve, []string{jobKey(r.Job)},
 		r.Sender, r.Customer, int(r.Priority), r.Attempt, seq)
+	return err
+}
+
+// Stored is a job that lies in a stream and is not settled.
+type Stored struct {
+	Request
+	// Seq is where the job lies in the waiting room, 0 if it lies elsewhere.
+	Seq uint64
+	// Copies is until when a copy of it lies somewhere, as for [Gate.Claim].
+	Copies time.Time
+}
+
+// Restore makes stored jobs known to a Redis that has forgotten them, some
+// hundreds in one step. Their ids are bound to their content, as by Claim; those
+// in the waiting room wait as if they had been asked about and shelved: they
+// count, hold up who comes after them, and are found when their customer is
+// counted or writes in. Apply the log first, which tells the places that there
+// are. A job whose id is held by other content, one that goes on or has ended,
+// and one that no admission would take are left alone. It works while the gate
+// is closed, and is safe to repeat.
+func (g *Gate) Restore(ctx context.Context, jobs []Stored) error {
+	var keys []string
+	var args []any
+	for _, s := range jobs {
+		if s.validate() != nil || s.Seq >= priorityStep {
+			continue
+		}
+		keys = append(keys, jobKey(s.Job))
+		args = append(args, s.Digest, s.Sender, s.Customer, s.Pool, int(s.Priority), s.Attempt, s.Seq, micros(s.Copies))
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	_, err := g.ask(ctx, g.scripts.restore, keys, args...)
 	return err
 }
 

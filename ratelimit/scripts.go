@@ -27,7 +27,7 @@ type script struct {
 type scripts struct {
 	admit, claim, disclaim, confirm, giveBack, cancel, apply,
 	sender, pool, pause, consent, alias, trip, moveOn,
-	limits, preview, slots, waiting, shelve, shut, epoch, open, lease *script
+	limits, preview, slots, waiting, shelve, restore, shut, epoch, refill, open, lease *script
 }
 
 // load puts the scripts together. A part is a file of local functions, in front
@@ -66,9 +66,11 @@ func load(o Options) scripts {
 		preview:  one("preview", "window", "customer", "policy", "report"),
 		slots:    one("slots", "window"),
 		waiting:  one("setwaiting"),
-		shelve:   one("shelve", "window", "record", "customer", "recall", "back", "waiting", "forget"),
+		shelve:   one("shelve", "window", "record", "customer", "recall", "back", "waiting", "shelf", "forget"),
+		restore:  one("restore", "window", "record", "customer", "recall", "back", "waiting", "shelf", "policy", "forget"),
 		shut:     one("shut", "customer"),
 		epoch:    one("epoch"),
+		refill:   one("refill"),
 		open:     one("open"),
 		lease:    one("lease"),
 	}

@@ -52,7 +52,7 @@ func TestFailoverClosesTheGateUntilItIsRefilled(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, uint64(2), position)
 	require.NoError(t, b.Apply(ctx, position, uint64(len(log)), log[position:]))
-	require.NoError(t, b.Gate.Open(ctx, current))
+	b.open(t)
 	require.Equal(t, 5, b.used(t))
 	b.parks(t, fresh, ratelimit.ReasonSenderLimit)
 	for i := range 5 {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluicehq/sluice/delivery"
 	"github.com/sluicehq/sluice/delivery/ledger"
+	"github.com/sluicehq/sluice/dispatcher"
 	"github.com/sluicehq/sluice/internal/jobstream"
 	"github.com/sluicehq/sluice/internal/senders"
 	"github.com/sluicehq/sluice/internal/tracker"
@@ -131,19 +132,38 @@ func (st standing) Restore(ctx context.Context) error {
 			st.s.logger.WarnContext(ctx, "a stored policy could not be restored", "key", fact.Key, "error", err)
 		}
 	}
-	// The ids of jobs that wait are claimed again, so that nobody can take
-	// them with other content in the meantime.
-	return st.s.room.Each(ctx, func(ctx context.Context, task delivery.Task) error {
-		copies := task.Job.SendAt
-		if task.Job.ExpiresAt.After(copies) {
-			copies = task.Job.ExpiresAt
+	return st.s.room.Each(ctx, func(ctx context.Context, jobs []delivery.Parked) error {
+		stored := make([]ratelimit.Stored, len(jobs))
+		for i, p := range jobs {
+			stored[i] = st.s.stored(p)
 		}
-		_, err := st.s.gate.Claim(ctx, task.Job.ID, task.Job.Digest(), task.Job.Sender(), copies)
-		if errors.Is(err, ratelimit.ErrConflict) {
-			return nil // told when the job is handled
-		}
-		return err
+		return st.s.gate.Restore(ctx, stored)
 	})
+}
+
+// stored is a job as the gate remembers it while it lies in a stream.
+func (s *system) stored(p delivery.Parked) ratelimit.Stored {
+	stored := ratelimit.Stored{
+		Request: dispatcher.GateRequest(p.Task, s.cfg.account(), s.cfg.PoolBy == poolBySender), Seq: p.Seq,
+		Copies: p.Task.Job.SendAt,
+	}
+	if expires := p.Task.Job.ExpiresAt; expires.After(stored.Copies) {
+		stored.Copies = expires
+	}
+	return stored
+}
+
+// again is the waiting room for jobs that come back from the provider.
+type again struct{ s *system }
+
+// Park also tells the gate that the job waits, and where: it was not asked. A
+// crash in between leaves the job to its turn in the room's order.
+func (a again) Park(ctx context.Context, task delivery.Task) (delivery.Parked, error) {
+	p, err := a.s.room.Park(ctx, task)
+	if err == nil {
+		err = a.s.gate.Restore(ctx, []ratelimit.Stored{a.s.stored(p)})
+	}
+	return p, err
 }
 
 // fetcher is the Messages API as the tracker knows it.

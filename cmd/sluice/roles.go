@@ -131,16 +131,16 @@ func trackerRole(_ context.Context, s *system) (*role, error) {
 	sync := senders.NewSync(s.registry, accounts, s.gate, senders.SyncConfig{
 		Holder: s.holder, Every: s.cfg.SendersSync, Log: s.logger,
 	})
-	refusals := tracker.NewRefusals(s.ledger, s.log, s.room, s.log, s.gate, tracker.RefusalsConfig{
+	refusals := tracker.NewRefusals(s.ledger, s.log, again{s}, s.log, s.gate, tracker.RefusalsConfig{
 		Window: s.cfg.Window, Foreign: s.metrics.foreign.Inc, CaughtUp: redriver{s}.CaughtUp, Log: s.logger,
 	})
-	again := func(ctx context.Context) error {
+	refused := func(ctx context.Context) error {
 		return jobstream.NewAgain(s.engines.js, s.logger).Run(ctx, refusals.Take)
 	}
 	policies := func(ctx context.Context) error { return s.followFacts(ctx) }
 	return &role{
 		name: "tracker", lines: map[string]string{}, ready: s.open,
-		servers: []task{gate.Run, state.Run, policies, stale.Run, again, sync.Run, s.trim, s.forget, closing(client), closing(ends)},
+		servers: []task{gate.Run, state.Run, policies, stale.Run, refused, sync.Run, s.trim, s.forget, closing(client), closing(ends)},
 	}, nil
 }
 

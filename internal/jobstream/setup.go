@@ -144,6 +144,7 @@ func (c Config) jobs(s *jetstream.StreamConfig) {
 	s.MaxBytes = orUnbounded(c.JobsMaxBytes)
 	s.MaxMsgSize = MaxJobBytes
 	s.MaxAge = 0
+	s.AllowDirect = true
 }
 
 // wait has no bounds: message schedules exclude refusing new messages, and

@@ -118,6 +118,7 @@ type place struct {
 	position uint64
 	current  string
 	opened   string
+	filling  string
 	openedAt time.Time
 	had      uint64 // position when it was opened
 	holder   string // who has the lease; empty: whoever asks
@@ -138,6 +139,11 @@ func (p *place) locked(f func()) {
 // restart is another Redis at the same address.
 func (p *place) restart(epoch string, position uint64) {
 	p.locked(func() { p.current, p.position = epoch, position })
+}
+
+// empty is FLUSHALL: the same life, with nothing in it.
+func (p *place) empty() {
+	p.locked(func() { p.opened, p.filling, p.position = "", "", 0 })
 }
 
 func (p *place) isOpen() bool {
@@ -190,10 +196,20 @@ func (r server) Epoch(context.Context) (current, opened string, err error) {
 	return r.current, r.opened, nil
 }
 
-func (r server) Open(_ context.Context, epoch string) error {
+func (r server) Refill(_ context.Context, epoch string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if epoch != r.current {
+		return ratelimit.ErrEpoch
+	}
+	r.filling = epoch
+	return nil
+}
+
+func (r server) Open(_ context.Context, epoch string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if epoch != r.current || epoch != r.filling {
 		return ratelimit.ErrEpoch
 	}
 	r.add("open " + epoch)

@@ -29,13 +29,16 @@ type Gate interface {
 	// Epoch names the Redis that answers now and the one the gate was opened
 	// for; they differ while the gate is closed.
 	Epoch(ctx context.Context) (current, opened string, err error)
+	// Refill notes that the gate is being refilled for an epoch, and Open opens it
+	// unless Redis has begun another or was emptied since.
+	Refill(ctx context.Context, epoch string) error
 	Open(ctx context.Context, epoch string) error
 	Close(ctx context.Context) error
 	Lessor
 }
 
 // Standing restores what the log does not carry: policies and consents, and
-// the identities of jobs that still wait.
+// the jobs that are stored and not settled.
 type Standing interface {
 	Restore(ctx context.Context) error
 }
@@ -182,7 +185,8 @@ func (p *GateProjection) watch(ctx context.Context) error {
 func (p *GateProjection) reopen(ctx context.Context, r refill, current string) (refill, error) {
 	if r.epoch != current {
 		p.cfg.Log.InfoContext(ctx, "the gate is closed: Redis is new, restarted or emptied; refilling it from the log")
-		return refill{epoch: current, since: time.Now()}, nil
+		// Whatever empties Redis after this is noticed before the gate opens.
+		return refill{epoch: current, since: time.Now()}, p.gate.Refill(ctx, current)
 	}
 	last, err := p.log.Last(ctx)
 	if err != nil {
@@ -205,7 +209,7 @@ func (p *GateProjection) reopen(ctx context.Context, r refill, current string) (
 		return r, nil
 	}
 	if err := p.standing.Restore(ctx); err != nil {
-		return r, fmt.Errorf("policies and identities not restored: %w", err)
+		return r, fmt.Errorf("policies and stored jobs not restored: %w", err)
 	}
 	// From here on jobs are admitted. A crash before leaves the gate closed.
 	if err := p.gate.Open(ctx, r.epoch); err != nil {

@@ -129,6 +129,21 @@ func TestAnotherEpochDuringTheRestoreIsNotOpened(t *testing.T) {
 	})
 }
 
+// Emptied while it is refilled, Redis lives on under the same epoch.
+func TestARedisEmptiedDuringTheRestoreIsNotOpened(t *testing.T) {
+	opens(t, 10, 0, func(t *testing.T, o *opening) {
+		o.standing.during = func() {
+			o.standing.during = nil
+			o.gate.empty()
+		}
+		o.run(t)
+		after(5 * time.Second)
+		require.True(t, o.gate.isOpen())
+		require.EqualValues(t, 10, o.gate.had)
+		require.Equal(t, []string{"restore", "let go gate", "restore", "open life 1"}, o.gate.all())
+	})
+}
+
 // TestAnEmptiedRedisIsRefilled: what was applied to the one before counts for
 // nothing, although no new entry shows that it is gone.
 func TestAnEmptiedRedisIsRefilled(t *testing.T) {

@@ -2,9 +2,10 @@
 --
 -- KEYS 1 gate
 -- ARGV 2 epoch
--- Returns 1, or 0 if another epoch has begun.
+-- Returns 1, or 0 if another epoch has begun, or Redis was emptied since the
+--      refill began.
 
-if not is_epoch(ARGV[2]) then
+if not is_epoch(ARGV[2]) or call('HGET', KEYS[1], 'filling') ~= ARGV[2] then
   return 0
 end
 -- What is true now: the next admission may be granted.

@@ -2,9 +2,10 @@
 --
 -- KEYS 1 waiting
 -- ARGV 2 version that was read  3 high  4 normal  5 low  6 pool
--- Returns 1, or 0 if anything was marked or unmarked since.
+-- Returns 1, or 0 if anything was marked or unmarked since, or the gate is closed:
+--      then those who wait are still being told.
 
-if (call('HGET', KEYS[1], 'version') or '0') ~= ARGV[2] then
+if (call('HGET', KEYS[1], 'version') or '0') ~= ARGV[2] or not is_epoch(call('HGET', GATE_KEY, 'epoch')) then
   return 0
 end
 
