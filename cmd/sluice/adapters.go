@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/sluicehq/sluice/delivery/ledger"
 	"github.com/sluicehq/sluice/dispatcher"
 	"github.com/sluicehq/sluice/internal/jobstream"
+	"github.com/sluicehq/sluice/internal/messaging"
 	"github.com/sluicehq/sluice/internal/senders"
 	"github.com/sluicehq/sluice/internal/tracker"
 	"github.com/sluicehq/sluice/producer"
@@ -171,6 +173,10 @@ type fetcher struct{ client *provider }
 
 func (f fetcher) Fetch(ctx context.Context, sid string) (tracker.Report, error) {
 	m, err := f.client.Fetch(ctx, sid)
+	var failed *messaging.Failure
+	if errors.As(err, &failed) && failed.HTTPStatus == http.StatusNotFound {
+		return tracker.Report{}, nil
+	}
 	return tracker.Report{Status: strings.ToLower(m.Status), Code: m.ErrorCode, Message: m.ErrorMessage}, err
 }
 

@@ -3,13 +3,16 @@ package tracker
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/sluicehq/sluice/delivery"
 )
 
-// Messages asks the provider about one message.
+// Messages asks the provider about one message. What the provider says of one it
+// does not know is the zero Report; an error is that it could not be asked.
 type Messages interface {
 	Fetch(ctx context.Context, sid string) (Report, error)
 }
@@ -42,9 +45,11 @@ type StaleConfig struct {
 
 // Stale asks for messages whose callbacks are overdue, since the provider
 // promises none of them. A message is asked for again at four times the age of
-// the last time, and no more after a day: one to a customer who blocked the
-// sender stays sent for ever, and is shown so. One tracker does it, under a
-// lease; what it remembers is lost with it and only saves requests.
+// the last answer, until there is news of it, and no more after a day: one to a
+// customer who blocked the sender stays sent for ever, and is shown so. A
+// provider that cannot be asked is let alone until the next pass. One tracker
+// does it, under a lease; what it remembers is lost with it and only saves
+// requests.
 type Stale struct {
 	messages Messages
 	jobs     Unfinished
@@ -52,7 +57,13 @@ type Stale struct {
 	log      Appender
 	lessor   Lessor
 	cfg      StaleConfig
-	asked    map[string]time.Duration // by SID: the age at which it was last asked for; of Run's goroutine
+	looks    map[string]look // the last of each message, by SID; of Run's goroutine
+}
+
+// look is that a message was asked for.
+type look struct {
+	news time.Time     // the last there was of its job
+	next time.Duration // the age from which on it may be asked for again
 }
 
 const (
@@ -72,7 +83,7 @@ func NewStale(m Messages, jobs Unfinished, intents Intents, log Appender, lessor
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Stale{messages: m, jobs: jobs, intents: intents, log: log, lessor: lessor, cfg: cfg, asked: map[string]time.Duration{}}
+	return &Stale{messages: m, jobs: jobs, intents: intents, log: log, lessor: lessor, cfg: cfg, looks: map[string]look{}}
 }
 
 // Run asks until ctx ends, and returns nil then.
@@ -97,30 +108,41 @@ func (s *Stale) Pass(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	still := make(map[string]time.Duration, len(records))
+	s.forget(records)
 	for _, r := range records {
 		age := now.Sub(r.UpdatedAt)
-		last, before := s.asked[r.SID]
-		if before {
-			still[r.SID] = last
-		}
-		if !s.due(r, age, last) {
+		if !s.due(r, age) {
 			continue
 		}
-		if err := s.ask(ctx, r, now); err != nil {
+		err := s.ask(ctx, r, now)
+		next := staleGrowth * age
+		if err != nil {
+			next = age + s.cfg.After // and not before those behind it had their turn
+		}
+		s.looks[r.SID] = look{r.UpdatedAt, next}
+		if err != nil {
 			return err
 		}
-		still[r.SID] = age
 		if !pause(ctx, fetchPause) {
 			return ctx.Err()
 		}
 	}
-	s.asked = still
 	return nil
 }
 
-func (s *Stale) due(r delivery.Record, age, last time.Duration) bool {
-	return r.SID != "" && age >= s.cfg.After && age >= staleGrowth*last && age <= staleLongest
+// forget drops the looks of messages that are no longer awaited.
+func (s *Stale) forget(awaited []delivery.Record) {
+	sids := make(map[string]bool, len(awaited))
+	for _, r := range awaited {
+		sids[r.SID] = true
+	}
+	maps.DeleteFunc(s.looks, func(sid string, _ look) bool { return !sids[sid] })
+}
+
+func (s *Stale) due(r delivery.Record, age time.Duration) bool {
+	last := s.looks[r.SID]
+	fresh := !last.news.Equal(r.UpdatedAt)
+	return r.SID != "" && age >= s.cfg.After && age <= staleLongest && (fresh || age >= last.next)
 }
 
 // ask tells the log what the provider says, if that is news. A message that
@@ -128,8 +150,7 @@ func (s *Stale) due(r delivery.Record, age, last time.Duration) bool {
 func (s *Stale) ask(ctx context.Context, r delivery.Record, now time.Time) error {
 	report, err := s.messages.Fetch(ctx, r.SID)
 	if err != nil {
-		s.cfg.Log.InfoContext(ctx, "message could not be fetched", "job", r.ID, "sid", r.SID, "error", err)
-		return nil
+		return fmt.Errorf("ask what became of job %s: %w", r.ID, err)
 	}
 	t, known := delivery.Reported(report.Status)
 	if !known || t.Status() == r.Status {

@@ -2,7 +2,6 @@ package tracker_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,16 +19,13 @@ type silentProvider struct {
 	reports map[string]tracker.Report
 	asked   []string
 	told    []delivery.Event
-	unread  error // the log cannot be read
+	unread  error            // the log cannot be read
+	silent  map[string]error // who does not answer
 }
 
 func (q *silentProvider) Fetch(_ context.Context, sid string) (tracker.Report, error) {
 	q.asked = append(q.asked, sid)
-	report, ok := q.reports[sid]
-	if !ok {
-		return report, errors.New("404")
-	}
-	return report, nil
+	return q.reports[sid], q.silent[sid]
 }
 
 func (q *silentProvider) Unfinished(_ context.Context, before time.Time) (found []delivery.Record, err error) {
@@ -101,12 +97,14 @@ func TestStaleTellsWhatWaitsAgain(t *testing.T) {
 			records: []delivery.Record{sentAt("a", time.Now().Add(-10*time.Minute))},
 			reports: map[string]tracker.Report{"SMa": {Status: "undelivered", Code: code}},
 		}
-		s := tracker.NewStale(q, q, q, q, q, tracker.StaleConfig{})
+		now := time.Now()
+		s := tracker.NewStale(q, q, q, q, q, tracker.StaleConfig{Clock: func() time.Time { return now }})
 		if code == 63016 {
 			q.unread = errBroken
 			require.ErrorIs(t, s.Pass(t.Context()), errBroken)
 			require.Empty(t, q.told)
 			q.unread = nil
+			now = now.Add(5 * time.Minute)
 		}
 		require.NoError(t, s.Pass(t.Context()))
 		require.True(t, q.told[0].CameBack())
@@ -132,6 +130,52 @@ func TestStaleAsksLessAndLess(t *testing.T) {
 		}
 		require.Equal(t, []time.Duration{time.Minute, 4 * time.Minute, 16 * time.Minute, 64 * time.Minute, 256 * time.Minute, 1024 * time.Minute}, ages)
 	})
+}
+
+// TestStaleAsksAgainSoonWhatItCouldNotAsk: the provider that does not answer has
+// said nothing, and nobody waits four times as long for it.
+func TestStaleAsksAgainSoonWhatItCouldNotAsk(t *testing.T) {
+	t.Parallel()
+	begun := time.Now()
+	now := begun.Add(time.Hour)
+	q := &silentProvider{
+		records: []delivery.Record{sentAt("a", begun), sentAt("b", begun)}, silent: map[string]error{"SMa": errBroken},
+		reports: map[string]tracker.Report{"SMa": {Status: "delivered"}, "SMb": {Status: "sent"}},
+	}
+	s := tracker.NewStale(q, q, q, q, q, tracker.StaleConfig{After: time.Minute, Clock: func() time.Time { return now }})
+	pass := func(after time.Duration) (asked []string, err error) {
+		now, q.asked = now.Add(after), nil
+		err = s.Pass(t.Context())
+		return q.asked, err
+	}
+	asked, err := pass(0)
+	require.ErrorIs(t, err, errBroken)
+	require.Equal(t, []string{"SMa"}, asked, "the others are not asked for in vain")
+	asked, err = pass(15 * time.Second)
+	require.NoError(t, err)
+	require.Equal(t, []string{"SMb"}, asked, "and are not held up by the one")
+	q.silent = nil
+	asked, err = pass(45 * time.Second)
+	require.NoError(t, err)
+	require.Equal(t, []string{"SMa"}, asked)
+	require.Equal(t, delivery.EventDelivered, q.told[0].Type)
+}
+
+// TestStaleBeginsAnewWithNews: what was asked before they came counts no more.
+func TestStaleBeginsAnewWithNews(t *testing.T) {
+	t.Parallel()
+	begun := time.Now()
+	now := begun.Add(time.Hour)
+	q := &silentProvider{records: []delivery.Record{sentAt("a", begun)}, reports: map[string]tracker.Report{"SMa": {Status: "sent"}}}
+	s := tracker.NewStale(q, q, q, q, q, tracker.StaleConfig{After: time.Minute, Clock: func() time.Time { return now }})
+	require.NoError(t, s.Pass(t.Context()))
+	q.records[0].UpdatedAt = now
+	now = now.Add(time.Minute)
+	require.NoError(t, s.Pass(t.Context()))
+	require.Len(t, q.asked, 2)
+	now = now.Add(time.Minute)
+	require.NoError(t, s.Pass(t.Context()))
+	require.Len(t, q.asked, 2)
 }
 
 func TestStaleRunsUnderItsLeaseUntilToldToStop(t *testing.T) {
