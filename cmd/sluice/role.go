@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -94,8 +95,15 @@ func (p *program) run(ctx context.Context, r *role) error {
 	return runStages(ctx, append([]task{announce}, r.workers...), r.servers)
 }
 
+// readyWait is how long whoever asks for a role's health waits for the engines.
+const readyWait = 2 * time.Second
+
 func (r *role) readyNow(ctx context.Context) func() error {
-	return func() error { return r.ready(ctx) }
+	return func() error {
+		ctx, cancel := context.WithTimeout(ctx, readyWait)
+		defer cancel()
+		return r.ready(ctx)
+	}
 }
 
 // readyLine is the one line of JSON by which scripts know where to go.

@@ -57,7 +57,8 @@ func dispatcherRole(_ context.Context, s *system) (*role, error) {
 		},
 	})
 	r := &role{
-		name: "dispatcher", lines: map[string]string{}, ready: open,
+		name: "dispatcher", lines: map[string]string{},
+		ready:   func(ctx context.Context) error { return errors.Join(s.logged(ctx), open(ctx)) },
 		workers: []task{worker.Run, releaser.Run, dispatcher.NewRecount(s.gate, releaser).Run, s.watchRoom(&full), closing(client), closing(contents)},
 	}
 	if len(cfg.Accounts) > 0 {
@@ -82,7 +83,7 @@ func callbacksRole(_ context.Context, s *system) (*role, error) {
 		Logger: s.logger, Observe: s.metrics.Observe, Trace: s.sentUnder(),
 	})
 	return &role{
-		name: "callbacks", lines: map[string]string{"callbacks": urlOf(l)}, ready: func(context.Context) error { return nil },
+		name: "callbacks", lines: map[string]string{"callbacks": urlOf(l)}, ready: s.logged,
 		servers: []task{serve(l, handler)},
 	}, nil
 }
@@ -139,7 +140,7 @@ func trackerRole(_ context.Context, s *system) (*role, error) {
 	}
 	policies := func(ctx context.Context) error { return s.followFacts(ctx) }
 	return &role{
-		name: "tracker", lines: map[string]string{}, ready: s.open,
+		name: "tracker", lines: map[string]string{}, ready: s.atWork,
 		servers: []task{gate.Run, state.Run, policies, stale.Run, refused, sync.Run, s.trim, s.forget, closing(client), closing(ends)},
 	}, nil
 }
@@ -183,7 +184,7 @@ func apiRole(_ context.Context, s *system) (*role, error) {
 		return nil, err
 	}
 	return &role{
-		name: "api", lines: map[string]string{"api": urlOf(l)}, ready: func(context.Context) error { return nil },
+		name: "api", lines: map[string]string{"api": urlOf(l)}, ready: s.shown,
 		servers: []task{serve(l, handler), handler.run},
 	}, nil
 }

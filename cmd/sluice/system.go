@@ -1,15 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/sluicehq/sluice/delivery/ledger"
 	"github.com/sluicehq/sluice/internal/jobstream"
@@ -52,7 +55,7 @@ func newSystem(ctx context.Context, cfg Config, logger *slog.Logger) (*system, e
 		return nil, err
 	}
 	e.onClose(endTraces)
-	if err := jobstream.Setup(ctx, e.js, cfg.queue()); err != nil {
+	if err := setUpStreams(ctx, e.js, cfg); err != nil {
 		e.close()
 		return nil, fmt.Errorf("streams could not be set up: %w", err)
 	}
@@ -106,6 +109,46 @@ func (c Config) token() string {
 	}
 	return sandboxToken
 }
+
+// setUpStreams tries for as long as JetStream may be on its way: a server takes
+// connections before it, and before its cluster has a leader.
+func setUpStreams(ctx context.Context, js jetstream.JetStream, cfg Config) error {
+	var last error
+	err := reach(ctx, func() error {
+		last = jobstream.Setup(ctx, js, cfg.queue())
+		if last != nil && onItsWay(last) {
+			return last
+		}
+		return nil
+	})
+	return cmp.Or(err, last)
+}
+
+// noPeers is JetStream's refusal as long as too few servers of a cluster are up.
+const noPeers = 10005
+
+func onItsWay(err error) bool {
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		return api.Code == http.StatusServiceUnavailable || api.ErrorCode == noPeers
+	}
+	return true // no answer, whatever the reason
+}
+
+// logged reports why the log cannot be reached, or nil.
+func (s *system) logged(ctx context.Context) error {
+	_, err := s.log.Last(ctx)
+	return err
+}
+
+// shown reports why states cannot be read or changed, or nil.
+func (s *system) shown(ctx context.Context) error {
+	_, err := s.ledger.Position(ctx)
+	return errors.Join(s.logged(ctx), err)
+}
+
+// atWork reports why nothing is admitted or told, or nil.
+func (s *system) atWork(ctx context.Context) error { return errors.Join(s.logged(ctx), s.open(ctx)) }
 
 // open reports why jobs are not admitted yet, or nil.
 func (s *system) open(ctx context.Context) error {

@@ -84,7 +84,7 @@ func (h *house) build(ctx context.Context) error {
 	// What the log held at the start is refilled before anybody is told that
 	// the process is ready.
 	h.ready = func(ctx context.Context) error {
-		if err := h.open(ctx); err != nil {
+		if err := h.atWork(ctx); err != nil {
 			return err
 		}
 		return h.caughtUp(ctx, last)
