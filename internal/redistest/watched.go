@@ -103,7 +103,7 @@ func (w *Watched) FailOver() error {
 	old := w.Primary.Client(0)
 	defer old.Close()
 	host, port := w.Replica.hostPort()
-	if err := old.SlaveOf(ctx, host, port).Err(); err != nil {
+	if err := old.ReplicaOf(ctx, host, port).Err(); err != nil {
 		return err
 	}
 	return w.settled(w.Replica)
