@@ -236,6 +236,8 @@ func TestDigestIsOfTheContentAlone(t *testing.T) {
 	other.SendAt = job.SendAt.In(time.FixedZone("", 7200))
 	other.MediaURL, other.Metadata = []string{}, map[string]string{}
 	require.Equal(t, job.Digest(), other.Digest())
+	other.Category = ""
+	require.Equal(t, job.Digest(), other.Digest(), "utility, named or not")
 
 	one, err := delivery.DecodeJob([]byte(`{"to":"t","metadata":{"a":"1","b":"2"},"content_variables":{"1":"x","2":"y"}}`))
 	require.NoError(t, err)

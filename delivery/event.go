@@ -115,8 +115,11 @@ type Event struct {
 	From string `json:"from,omitempty"`
 	To   string `json:"to,omitempty"`
 	// SID is the provider's name for the message.
-	SID      string            `json:"sid,omitempty"`
-	Status   Status            `json:"status,omitempty"`
+	SID    string `json:"sid,omitempty"`
+	Status Status `json:"status,omitempty"`
+	// Category is the job's own or, where it names none, the one that Meta had
+	// put its template into by then; empty where nobody knew.
+	Category Category          `json:"category,omitempty"`
 	Reason   string            `json:"reason,omitempty"`
 	Error    *Error            `json:"error,omitempty"`
 	Metadata map[string]string `json:"metadata,omitempty"`
@@ -145,6 +148,6 @@ func (e Event) Customer() string {
 func (j Job) Happened(t EventType, attempt int, at time.Time, id string) Event {
 	return Event{
 		ID: id, Type: t, At: at.UTC(), Job: j.ID, Attempt: attempt,
-		From: j.Origin(), To: j.To, Status: t.Status(), Metadata: j.Metadata,
+		From: j.Origin(), To: j.To, Status: t.Status(), Category: j.Category, Metadata: j.Metadata,
 	}
 }

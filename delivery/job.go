@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -19,6 +20,9 @@ const (
 	Marketing      Category = "marketing"
 	Service        Category = "service"
 )
+
+// Categories lists every category.
+func Categories() []Category { return []Category{Authentication, Utility, Marketing, Service} }
 
 // Priority is the lane a job travels in.
 type Priority string
@@ -74,7 +78,10 @@ type Job struct {
 	Body     string   `json:"body,omitempty"`
 	MediaURL []string `json:"media_url,omitempty"`
 
-	Category Category `json:"category,omitempty"` // default utility
+	// Category is what the job was told to be. A job that names none has the one
+	// that Meta put its template into, which only the provider knows; without a
+	// template, or where nobody knows, it is utility.
+	Category Category `json:"category,omitempty"`
 	Priority Priority `json:"priority,omitempty"` // default from Category
 
 	SendAt    time.Time `json:"send_at,omitzero"`    // not before; zero: now
@@ -110,7 +117,8 @@ func (j Job) Template() bool { return j.ContentSID != "" }
 
 // WithDefaults fills what the request left open. The priority comes from the
 // category where the job names one, else from lane, the subject it was
-// published on; an empty lane stands for none.
+// published on; an empty lane stands for none. The category of a template is
+// left open: it may change as long as the job has not gone.
 func (j Job) WithDefaults(lane Priority) Job {
 	if j.Priority == "" {
 		switch {
@@ -122,7 +130,7 @@ func (j Job) WithDefaults(lane Priority) Job {
 			j.Priority = Utility.priority()
 		}
 	}
-	if j.Category == "" {
+	if j.Category == "" && !j.Template() {
 		j.Category = Utility
 	}
 	if j.OnUnknown == "" {
@@ -248,8 +256,9 @@ func (j Job) checkFreeForm() error {
 }
 
 func (j Job) checkChoices() error {
-	switch j.Category {
-	case Authentication, Utility, Marketing, Service:
+	switch {
+	case slices.Contains(Categories(), j.Category):
+	case j.Category == "" && j.Template():
 	default:
 		return fieldErrorf("category", "must be authentication, utility, marketing or service")
 	}

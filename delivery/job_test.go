@@ -19,7 +19,7 @@ const (
 func valid() delivery.Job {
 	return delivery.Job{
 		ID: "order-42", From: "whatsapp:+15550001000", To: "whatsapp:+491700000001",
-		ContentSID: template, ContentVariables: delivery.Variables{"1": "Ada"},
+		ContentSID: template, ContentVariables: delivery.Variables{"1": "Ada"}, Category: delivery.Utility,
 	}.WithDefaults("")
 }
 
@@ -101,7 +101,8 @@ func TestValidate(t *testing.T) {
 		{"marketing", func(j *delivery.Job) { j.Category = delivery.Marketing }, ""},
 		{"service", func(j *delivery.Job) { j.Category = delivery.Service }, ""},
 		{"category in capitals", func(j *delivery.Job) { j.Category = "UTILITY" }, "category"},
-		{"no category", func(j *delivery.Job) { j.Category = "" }, "category"},
+		{"no category, a template", func(j *delivery.Job) { j.Category = "" }, ""},
+		{"no category, no template", func(j *delivery.Job) { text(j); j.Category = "" }, "category"},
 		{"high", func(j *delivery.Job) { j.Priority = delivery.High }, ""},
 		{"unknown priority", func(j *delivery.Job) { j.Priority = "urgent" }, "priority"},
 		{"no priority", func(j *delivery.Job) { j.Priority = "" }, "priority"},
@@ -179,6 +180,11 @@ func TestDefaults(t *testing.T) {
 			require.Equal(t, job, job.WithDefaults(delivery.High), "defaults change nothing twice")
 		})
 	}
+	template := delivery.Job{ContentSID: "HX0123456789abcdef0123456789abcdef"}
+	require.Empty(t, template.WithDefaults("").Category, "it is the template's")
+	require.Equal(t, delivery.Normal, template.WithDefaults("").Priority)
+	template.Category = delivery.Marketing
+	require.Equal(t, delivery.Marketing, template.WithDefaults("").Category)
 	require.Equal(t, delivery.Hold, delivery.Job{OnUnknown: delivery.Hold}.WithDefaults("").OnUnknown)
 }
 
@@ -205,6 +211,6 @@ func TestHappened(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 5, time.FixedZone("", 7200))
 	require.Equal(t, delivery.Event{
 		ID: "e", Type: delivery.EventParked, At: at.UTC(), Job: job.ID, Attempt: 3,
-		From: job.From, To: job.To, Status: delivery.StatusParked, Metadata: job.Metadata,
+		From: job.From, To: job.To, Status: delivery.StatusParked, Category: delivery.Utility, Metadata: job.Metadata,
 	}, job.Happened(delivery.EventParked, 3, at, "e"))
 }

@@ -14,6 +14,7 @@ type Record struct {
 	Attempt   int               `json:"attempt"`
 	From      string            `json:"from,omitempty"`
 	To        string            `json:"to,omitempty"`
+	Category  Category          `json:"category,omitempty"`
 	SID       string            `json:"sid,omitempty"`
 	Reason    string            `json:"reason,omitempty"`
 	Error     *Error            `json:"error,omitempty"`
@@ -80,6 +81,7 @@ func (r Record) read() Record {
 		// name the number that a messaging service chose.
 		next.From = cmp.Or(next.From, e.From)
 		next.To = cmp.Or(next.To, e.To)
+		next.Category = cmp.Or(e.Category, next.Category)
 		next.SID = cmp.Or(e.SID, next.SID)
 		if len(e.Metadata) > 0 {
 			next.Metadata = e.Metadata

@@ -168,6 +168,7 @@ func drawStep(t *rapid.T) delivery.Event {
 	switch variant := rapid.IntRange(0, 3).Draw(t, "variant"); variant {
 	case 1:
 		e.SID = "SM" + strconv.Itoa(e.Attempt)
+		e.Category = delivery.Categories()[e.Attempt]
 	case 2:
 		e.From, e.Reason, e.Error = "", "because", &delivery.Error{Code: 1}
 	case 3:

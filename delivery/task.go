@@ -1,11 +1,17 @@
 package delivery
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Task is one delivery of a job to a dispatcher. The queue may deliver the
 // same job any number of times; Token tells the deliveries apart.
 type Task struct {
 	Job Job
+	// Category is the one that Meta put the job's template into, where the job
+	// names none; empty where it names one or nobody knows.
+	Category Category
 	// Attempt is the POST this delivery is for, from 1.
 	Attempt int
 	// Token is random and made per delivery, so that two handlers of one job
@@ -44,7 +50,8 @@ type Intent struct {
 	Token     string    `json:"token"`
 	At        time.Time `json:"at"` // the gate's clock when it granted
 	Pool      string    `json:"pool"`
-	Counted   bool      `json:"counted"` // takes a place in the messaging limit
+	Counted   bool      `json:"counted"`            // takes a place in the messaging limit
+	Category  Category  `json:"category,omitempty"` // as in [Task]
 	FreeForm  bool      `json:"free_form,omitempty"`
 	Published time.Time `json:"published"`
 	Redriven  int       `json:"redriven,omitempty"` // as in [Task]
@@ -55,7 +62,7 @@ type Intent struct {
 // Event is the intent without its payload: the job's sending event.
 func (i Intent) Event() Event {
 	e := i.Job.Happened(EventSending, i.Attempt, i.At, "sending:"+i.Token)
-	e.Trace = i.Trace
+	e.Category, e.Trace = cmp.Or(e.Category, i.Category), i.Trace
 	return e
 }
 

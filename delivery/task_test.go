@@ -10,12 +10,13 @@ import (
 
 func TestIntentIsASendingEventWithoutPayload(t *testing.T) {
 	t.Parallel()
-	intent := delivery.Intent{Job: valid(), Attempt: 2, Token: "t0", At: dawn}
+	intent := delivery.Intent{Job: valid(), Category: delivery.Marketing, Attempt: 2, Token: "t0", At: dawn}
+	intent.Job.Category = ""
 	event, ok := delivery.Entry{Intent: &intent}.AsEvent()
 	require.True(t, ok)
 	require.Equal(t, delivery.Event{
 		ID: "sending:t0", Type: delivery.EventSending, At: dawn, Job: "order-42", Attempt: 2,
-		From: valid().From, To: valid().To, Status: delivery.StatusSending,
+		From: valid().From, To: valid().To, Status: delivery.StatusSending, Category: delivery.Marketing,
 	}, event)
 
 	got, ok := delivery.Entry{Event: &event}.AsEvent()

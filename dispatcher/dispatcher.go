@@ -150,6 +150,7 @@ func (d *Dispatcher) Handle(ctx context.Context, task delivery.Task) delivery.Se
 }
 
 func (d *Dispatcher) handle(ctx context.Context, task delivery.Task) Step {
+	task.Category = d.category(ctx, task.Job)
 	if task.Job.SendAt.After(d.cfg.Clock()) {
 		return d.postpone(ctx, task)
 	}
@@ -240,6 +241,7 @@ func (d *Dispatcher) postpone(ctx context.Context, task delivery.Task) Step {
 func (d *Dispatcher) tell(ctx context.Context, task delivery.Task, s Step) Step {
 	if s.Accepts && !task.Announced {
 		accepted := task.Job.Happened(delivery.EventAccepted, 1, task.Published, "accepted:"+task.Job.ID)
+		accepted.Category = cmp.Or(accepted.Category, task.Category, delivery.Utility)
 		if _, err := d.log.Append(ctx, accepted); err != nil {
 			return handBack("the log did not take the accepted event", err)
 		}
@@ -253,6 +255,7 @@ func (d *Dispatcher) tell(ctx context.Context, task delivery.Task, s Step) Step 
 			return handBack("the log did not take the payload", err)
 		}
 	}
+	s.Event.Category = cmp.Or(s.Event.Category, task.Category)
 	// Once stored, the event is what is true, whatever becomes of the message:
 	// a crash before the settlement brings the message back, and its events,
 	// whose ids are the same, are not stored twice.

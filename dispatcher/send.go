@@ -22,7 +22,7 @@ func (d *Dispatcher) send(ctx context.Context, task delivery.Task, v ratelimit.V
 	}
 	intent := delivery.Intent{
 		Job: task.Job, Attempt: task.Attempt, Token: task.Token, At: v.Now,
-		Pool: v.Pool, Counted: v.Counted, FreeForm: v.InWindow && task.Job.FreeForm(),
+		Pool: v.Pool, Counted: v.Counted, Category: task.Category, FreeForm: v.InWindow && task.Job.FreeForm(),
 		Published: task.Published, Redriven: task.Redriven, Trace: tracing.Of(ctx),
 	}
 	// Once stored, the attempt counts as made. A crash from here on leaves an

@@ -15,6 +15,9 @@ type Templates interface {
 	// Unfit returns what keeps the job's template, filled as it is, from going
 	// outside the customer service window; nil where nothing is known to.
 	Unfit(ctx context.Context, job delivery.Job) *Unfit
+	// Category is the one that Meta put the job's template into, empty where
+	// nobody knows.
+	Category(ctx context.Context, job delivery.Job) delivery.Category
 }
 
 // Unfit is why a template cannot go. It says nothing about what the customer
@@ -24,6 +27,14 @@ type Unfit struct {
 	Message string        // what is wrong with it
 	Paused  bool          // it may go later: look again after Again
 	Again   time.Duration // from now
+}
+
+// category is the job's where only the provider knows it.
+func (d *Dispatcher) category(ctx context.Context, job delivery.Job) delivery.Category {
+	if d.cfg.Templates == nil || !job.Template() || job.Category != "" {
+		return ""
+	}
+	return d.cfg.Templates.Category(ctx, job)
 }
 
 func (d *Dispatcher) unfit(ctx context.Context, job delivery.Job) *Unfit {

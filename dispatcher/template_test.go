@@ -13,9 +13,14 @@ import (
 )
 
 // judge says one thing of every template.
-type judge struct{ unfit *dispatcher.Unfit }
+type judge struct {
+	unfit    *dispatcher.Unfit
+	category delivery.Category
+}
 
 func (j judge) Unfit(context.Context, delivery.Job) *dispatcher.Unfit { return j.unfit }
+
+func (j judge) Category(context.Context, delivery.Job) delivery.Category { return j.category }
 
 // asked is a gate that gives one answer and keeps the question.
 type asked struct {
@@ -28,6 +33,8 @@ func (a *asked) Admit(_ context.Context, r ratelimit.Request) (ratelimit.Verdict
 	a.request = r
 	return a.answer, nil
 }
+
+func (a *asked) Claim(context.Context, string, string, string) (bool, error) { return false, nil }
 
 // told is a log that keeps events.
 type told struct {
@@ -82,7 +89,7 @@ func TestAnUnfitTemplateIsSettledByTheWindow(t *testing.T) {
 			t.Parallel()
 			gate, log := &asked{answer: c.answer}, &told{}
 			d := dispatcher.New(gate, log, nil, nil, quiet{}, dispatcher.Config{
-				Account: account, Templates: judge{c.unfit}, Clock: func() time.Time { return start },
+				Account: account, Templates: judge{unfit: c.unfit}, Clock: func() time.Time { return start },
 			})
 			settled := d.Handle(t.Context(), c.task)
 			require.Equal(t, c.action, settled.Action)
@@ -99,6 +106,41 @@ func TestAnUnfitTemplateIsSettledByTheWindow(t *testing.T) {
 				require.Equal(t, []bool{true, false, c.unfit.Paused},
 					[]bool{gate.request.FreeForm, gate.request.Template, gate.request.TemplatePaused})
 			}
+		})
+	}
+}
+
+// TestTheTemplatesCategoryIsTold: a job that names no category has its
+// template's in whatever is told of it, and one that names a category keeps it.
+func TestTheTemplatesCategoryIsTold(t *testing.T) {
+	t.Parallel()
+	named := template("job")
+	named.Category = delivery.Authentication
+	later := template("job")
+	later.SendAt = start.Add(time.Hour)
+	for name, c := range map[string]struct {
+		job      delivery.Job
+		meta     delivery.Category
+		accepted delivery.Category
+		then     delivery.Category
+	}{
+		"the template's":          {template("job"), delivery.Marketing, delivery.Marketing, delivery.Marketing},
+		"the template's, at once": {later, delivery.Marketing, delivery.Marketing, delivery.Marketing},
+		"its own":                 {named, delivery.Marketing, delivery.Authentication, delivery.Authentication},
+		"nobody knows":            {template("job"), "", delivery.Utility, ""},
+		"without a template":      {freeForm("job", "Hi"), delivery.Marketing, delivery.Utility, delivery.Utility},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			gate := &asked{answer: ratelimit.Verdict{Outcome: ratelimit.OutcomePark, Reason: ratelimit.ReasonPaused, Now: start}}
+			log := &told{}
+			d := dispatcher.New(gate, log, nil, nil, quiet{}, dispatcher.Config{
+				Account: account, Templates: judge{category: c.meta}, Clock: func() time.Time { return start },
+			})
+			d.Handle(t.Context(), taskOf(c.job))
+			require.Len(t, log.events, 2)
+			require.Equal(t, c.accepted, log.events[0].Category)
+			require.Equal(t, c.then, log.events[1].Category, "what nobody knows is not told over what was known before")
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package producer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +58,8 @@ type answer struct {
 // accept takes one job from request to promise. Every step may be repeated, so
 // a client without an answer sends the same request again and nothing more.
 func (h *Handler) accept(ctx context.Context, job Job) answer {
-	job, err := prepare(h.ranked(ctx, job))
+	category := h.categoryOf(ctx, job)
+	job, err := prepare(ranked(job, category))
 	if err != nil {
 		return h.refuse(job.ID, err)
 	}
@@ -79,13 +81,20 @@ func (h *Handler) accept(ctx context.Context, job Job) answer {
 			return answer{ID: job.ID, Status: ended}
 		}
 	}
+	if !known {
+		if err := h.fit(ctx, job); err != nil {
+			// A crash before this leaves a claim without a job, as any does: the
+			// repeated request is published, and the dispatcher refuses it.
+			return h.refuse(job.ID, errors.Join(err, h.identities.Disclaim(ctx, job.ID, job.Digest(), job.Sender())))
+		}
+	}
 	if err := h.publish(ctx, job, known); err != nil {
 		return h.refuse(job.ID, err)
 	}
 	// The stream has the job and it will be sent. A crash here leaves it
 	// without its accepted event: its story begins with the next one, and a
 	// repeated request publishes a copy that the grant of the first catches.
-	if err := h.announce(ctx, job); err != nil {
+	if err := h.announce(ctx, job, category); err != nil {
 		return h.refuse(job.ID, fmt.Errorf("announce the job: %w", err))
 	}
 	// The log and the state tell of the job. A crash here loses the answer
@@ -93,18 +102,33 @@ func (h *Handler) accept(ctx context.Context, job Job) answer {
 	return answer{ID: job.ID, Status: delivery.StatusAccepted}
 }
 
-// ranked gives a job that names neither category nor priority the priority of
-// its template's category. The category itself stays as the job has it: it is
-// part of the content that the id stands for, and Meta may change its mind
-// between a request and its repetition.
-func (h *Handler) ranked(ctx context.Context, job Job) Job {
-	if h.category == nil || job.Category != "" || job.Priority != "" || !job.Template() {
-		return job
+// categoryOf is the category that Meta put the job's template into, empty where
+// the job names one itself and where nobody knows.
+func (h *Handler) categoryOf(ctx context.Context, job Job) delivery.Category {
+	if h.category == nil || job.Category != "" || !job.Template() {
+		return ""
 	}
-	if c := h.category(ctx, job); c != "" {
-		job.Priority = delivery.Job{Category: c}.WithDefaults("").Priority
+	return h.category(ctx, job)
+}
+
+// ranked gives a job that names neither category nor priority the priority of
+// its template's category. The category itself stays open in the job, which is
+// what was asked for: Meta may change its mind between a request and its
+// repetition, and before the job goes.
+func ranked(job Job, category delivery.Category) Job {
+	if category != "" && job.Priority == "" {
+		job.Priority = delivery.Job{Category: category}.WithDefaults("").Priority
 	}
 	return job
+}
+
+// fit refuses a job that WhatsApp would refuse if it went now. A job that goes
+// later is looked at when its time has come.
+func (h *Handler) fit(ctx context.Context, job Job) error {
+	if h.unfit == nil || !job.Template() || job.SendAt.After(h.now()) {
+		return nil
+	}
+	return h.unfit(ctx, job)
 }
 
 // publish puts the job into the stream. Where its claim was the first and yet
@@ -130,10 +154,12 @@ func (h *Handler) publish(ctx context.Context, job Job, known bool) error {
 
 // announce does not stop when the client hangs up: the job is published, so
 // its event belongs in the log.
-func (h *Handler) announce(ctx context.Context, job Job) error {
+func (h *Handler) announce(ctx context.Context, job Job, category delivery.Category) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), announceTimeout)
 	defer cancel()
-	return h.announcer.Announce(ctx, job.Happened(delivery.EventAccepted, 1, h.now(), "accepted:"+job.ID))
+	accepted := job.Happened(delivery.EventAccepted, 1, h.now(), "accepted:"+job.ID)
+	accepted.Category = cmp.Or(accepted.Category, category, delivery.Utility)
+	return h.announcer.Announce(ctx, accepted)
 }
 
 func (h *Handler) refuse(id string, err error) answer {

@@ -30,9 +30,15 @@ type HandlerConfig struct {
 	Announcer  Announcer
 
 	// Category, if set, is the category that Meta put the job's template into,
-	// empty where nobody knows. It decides the priority of jobs that name
-	// neither a category nor a priority. It may be asked for any job.
+	// empty where nobody knows. It is the category of jobs that name none, and
+	// decides the priority of those that name no priority either. It may be
+	// asked for any job with a template.
 	Category func(ctx context.Context, job Job) delivery.Category
+
+	// Unfit, if set, says why WhatsApp would refuse a new job as things stand,
+	// as a [*FieldError]; nil where nothing is known to be wrong with it. It is
+	// asked for jobs with a template that are to go at once.
+	Unfit func(ctx context.Context, job Job) error
 
 	// MaxBody bounds a single job's or an array's body, in bytes; default
 	// 1 MiB. NDJSON has no bound but that of its lines, 1 MiB each.
@@ -65,6 +71,7 @@ type Handler struct {
 	states      States
 	announcer   Announcer
 	category    func(ctx context.Context, job Job) delivery.Category
+	unfit       func(ctx context.Context, job Job) error
 	maxBody     int64
 	concurrency int
 	retryAfter  time.Duration
@@ -75,7 +82,7 @@ type Handler struct {
 // NewHandler returns the handler of cfg, with its defaults filled.
 func NewHandler(cfg HandlerConfig) *Handler {
 	h := &Handler{
-		publisher: cfg.Publisher, identities: cfg.Identities, states: cfg.States, announcer: cfg.Announcer, category: cfg.Category,
+		publisher: cfg.Publisher, identities: cfg.Identities, states: cfg.States, announcer: cfg.Announcer, category: cfg.Category, unfit: cfg.Unfit,
 		maxBody: 1 << 20, concurrency: 32, retryAfter: 5 * time.Second,
 		now: cfg.Now, logger: cfg.Logger,
 	}

@@ -243,6 +243,31 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestWhatWhatsAppWouldRefuseIsNoJob: nothing is left of it, so that the same
+// id can be sent again once the template is in order.
+func TestWhatWhatsAppWouldRefuseIsNoJob(t *testing.T) {
+	t.Parallel()
+	e := newEngines()
+	var unfit error = &delivery.FieldError{Field: "content_sid", Message: "not approved"}
+	h := e.handlerWith(producer.HandlerConfig{Unfit: func(context.Context, producer.Job) error { return unfit }})
+	const job = `{"id":"order-1","from":"whatsapp:+4915112345678","to":"whatsapp:+4915187654321",`
+	const template = job + `"content_sid":"HX00000000000000000000000000000001"`
+
+	got := post(t, h, "", template+"}")
+	require.Equal(t, http.StatusBadRequest, got.code)
+	require.Equal(t, problem{"invalid_field", "not approved", "content_sid"}, *got.Error)
+	require.Empty(t, e.claims)
+	require.Empty(t, e.published)
+
+	require.Equal(t, http.StatusAccepted, post(t, h, "", template+`,"send_at":"2999-01-01T00:00:00Z"}`).code, "it may be approved by then")
+	require.Equal(t, http.StatusAccepted, post(t, h, "", strings.Replace(job, "order-1", "order-2", 1)+`"body":"hello"}`).code)
+	unfit = nil
+	again := strings.Replace(template, "order-1", "order-3", 1) + "}"
+	require.Equal(t, http.StatusAccepted, post(t, h, "", again).code)
+	unfit = &delivery.FieldError{Field: "content_sid", Message: "not approved any more"}
+	require.Equal(t, http.StatusAccepted, post(t, h, "", again).code, "a job that was accepted is what it is")
+}
+
 func TestOnlyPostAndOnlyPlain(t *testing.T) {
 	t.Parallel()
 	h := newEngines().handler()

@@ -87,9 +87,9 @@ func subject(priority, sender string) string { return "sluice.jobs." + priority 
 
 // event is one change, as services of the application read it.
 type event struct {
-	ID, Type, Job, Status, Reason, SID, Traceparent string
-	Attempt                                         int
-	Error                                           struct {
+	ID, Type, Job, Status, Reason, SID, Traceparent, Category string
+	Attempt                                                   int
+	Error                                                     struct {
 		Code    int
 		Message string
 	}

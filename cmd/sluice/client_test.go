@@ -54,12 +54,13 @@ func notice(id, sender string, n int) fields {
 
 // record is a job's state as GET /v1/jobs/{id} tells it.
 type record struct {
-	ID      string
-	Status  string
-	Attempt int
-	SID     string
-	Reason  string
-	Error   struct {
+	ID       string
+	Status   string
+	Attempt  int
+	SID      string
+	Category string
+	Reason   string
+	Error    struct {
 		Code    int
 		Message string
 	}

@@ -52,6 +52,9 @@ func newJobsGet(p *program) *cobra.Command {
 func printRecord(w io.Writer, r delivery.Record) error {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(t, "job\t%s\nstatus\t%s\nattempt\t%d\nfrom\t%s\nto\t%s\n", r.ID, r.Status, r.Attempt, r.From, r.To)
+	if r.Category != "" {
+		fmt.Fprintf(t, "category\t%s\n", r.Category)
+	}
 	if r.SID != "" {
 		fmt.Fprintf(t, "sid\t%s\n", r.SID)
 	}

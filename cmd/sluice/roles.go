@@ -201,7 +201,8 @@ func (s *system) apiHandler(phone http.Handler) (api apiServer, err error) {
 	known, contents := s.newTemplates(whose.Account)
 	publish := producer.NewHandler(producer.HandlerConfig{
 		Publisher:  producer.New(s.engines.pub, producer.WithAnnounced()),
-		Identities: identities{s.gate}, States: s.ledger, Announcer: announce, Logger: s.logger, Category: known.Category,
+		Identities: identities{s.gate}, States: s.ledger, Announcer: announce, Logger: s.logger,
+		Category: known.Category, Unfit: unfitNow{s, known}.refuse,
 	})
 	d := dashboard.New(dashboard.Config{
 		Jobs: jobList{s.ledger}, Stats: jobStats{s.ledger}, Limits: s.gate, Room: s.room, Backlog: queueLoad{s.room}, Registry: operated{s.registry, s.gate},

@@ -106,6 +106,28 @@ func (k knownTemplates) Category(ctx context.Context, job delivery.Job) delivery
 	}
 }
 
+// unfitNow refuses at once, with the field named, what the dispatcher would
+// refuse when its turn came, unless the customer wrote in between.
+type unfitNow struct {
+	*system
+	templates knownTemplates
+}
+
+// refuse answers nil for a template that is paused, which waits, for one that
+// has a customer service window to go in, and while the gate does not tell.
+func (u unfitNow) refuse(ctx context.Context, job delivery.Job) error {
+	unfit := u.templates.Unfit(ctx, job)
+	if unfit == nil || unfit.Paused {
+		return nil
+	}
+	sender := job.Sender()
+	preview, err := u.gate.Preview(ctx, sender, u.cfg.defaultPool(sender), []string{delivery.CustomerKey(job.To)})
+	if err != nil || preview.InWindow > 0 || u.open(ctx) != nil { // a gate that is refilled knows of no windows
+		return nil
+	}
+	return &delivery.FieldError{Field: unfit.Field, Message: unfit.Message}
+}
+
 // newTemplates is what the roles that need templates ask.
 func (s *system) newTemplates(account func(sender string) string) (knownTemplates, closer) {
 	source := s.newContents()

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -30,35 +31,42 @@ func TestTemplatesAreRefusedByName(t *testing.T) {
 	for i, c := range []struct {
 		template  fields
 		variables fields
-		names     string
+		field     string
+		says      string
 	}{
-		{fields{"status": "rejected", "rejection_reason": "too loud"}, nil, "content_sid: the template is rejected by Meta: too loud"},
-		{fields{"status": "pending"}, nil, "content_sid: the template is not approved yet"},
-		{fields{"status": "disabled"}, nil, "content_sid"},
-		{fields{"status": "approved", "variables": fields{"1": ""}}, nil, `content_variables: variable "1" is filled neither`},
-		{fields{"status": "approved", "variables": fields{"1": "Ana"}}, fields{"1": "a\nb"}, `content_variables: variable "1" holds`},
+		{fields{"status": "rejected", "rejection_reason": "too loud"}, nil, "content_sid", "the template is rejected by Meta: too loud"},
+		{fields{"status": "pending"}, nil, "content_sid", "the template is not approved yet"},
+		{fields{"status": "disabled"}, nil, "content_sid", "the template is disabled"},
+		{fields{"status": "approved", "variables": fields{"1": ""}}, nil, "content_variables", `variable "1" is filled neither`},
+		{fields{"status": "approved", "variables": fields{"1": "Ana"}}, fields{"1": ""}, "content_variables", `variable "1" is empty`},
+		{fields{"status": "approved", "variables": fields{"1": "Ana"}}, fields{"1": "a\nb"}, "content_variables", `variable "1" holds`},
 	} {
 		h.provider.template(c.template)
 		id := "offer-" + string(rune('a'+i))
-		var last record
+		var told struct {
+			Error struct{ Code, Field, Message string }
+		}
 		eventually(t, func() bool { // until the change is noticed
 			id += "x"
 			job := offering(id, i)
 			if c.variables != nil {
 				job = job.with("content_variables", c.variables)
 			}
-			require.Equal(t, http.StatusAccepted, h.api.post(job).status)
-			last = h.api.await(id, "failed", "delivered", "read", "undelivered")
-			return last.Reason == "template" && strings.HasPrefix(last.Error.Message, c.names)
-		}, func() string { return last.Status + " " + last.Reason + " " + last.Error.Message })
+			got := h.api.post(job)
+			require.NoError(t, json.Unmarshal(got.body, &told))
+			return got.status == http.StatusBadRequest && strings.HasPrefix(told.Error.Message, c.says)
+		}, func() string { return id + " " + told.Error.Message })
+		require.Equal(t, "invalid_field", told.Error.Code)
+		require.Equal(t, c.field, told.Error.Field)
+		require.Empty(t, h.api.job(id).Status, "nothing is left of it")
 	}
 	h.provider.template(fields{"status": "approved", "variables": fields{"1": "Ana"}})
 	good := "good"
 	eventually(t, func() bool {
 		good += "-again"
-		require.Equal(t, http.StatusAccepted, h.api.post(offering(good, 50).with("content_variables", fields{"9": "not known"})).status)
-		return h.api.await(good, "delivered", "read", "failed").Status != "failed"
+		return h.api.post(offering(good, 50).with("content_variables", fields{"9": "not known"})).status == http.StatusAccepted
 	}, func() string { return "a template that is in order goes" })
+	h.api.await(good, "delivered", "read")
 }
 
 func TestARejectedTemplateOverNATSIsNoJob(t *testing.T) {
@@ -104,11 +112,33 @@ func TestInsideTheWindowContentGoesUnapproved(t *testing.T) {
 	awaitWindow(h, "delivered", "read")
 	require.Equal(t, http.StatusAccepted, h.api.post(offering("offer-1", 1)).status)
 	h.api.await("offer-1", "delivered", "read")
-	require.Equal(t, http.StatusAccepted, h.api.post(offering("offer-2", 2)).status)
-	require.Equal(t, "template", h.api.await("offer-2", "failed").Reason)
+	require.Equal(t, http.StatusBadRequest, h.api.post(offering("offer-2", 2)).status, "the others' windows are shut")
 }
 
-// TestCategoryOfTheTemplateDecides the lane of a job that names none.
+// TestATemplateRejectedMeanwhileEndsItsJobs: what was accepted is never dropped
+// in silence.
+func TestATemplateRejectedMeanwhileEndsItsJobs(t *testing.T) {
+	t.Parallel()
+	h := fresh(t)
+	pause := func(what string) { h.api.must(http.MethodPost, "/v1/senders/"+alpha+"/"+what, nil, nil) }
+	h.provider.template(fields{"status": "approved"})
+	pause("pause")
+	require.Equal(t, http.StatusAccepted, h.api.post(offering("offer-1", 1)).status)
+	h.api.await("offer-1", "parked")
+	h.provider.template(fields{"status": "rejected", "rejection_reason": "too loud"})
+	probe := "probe"
+	eventually(t, func() bool {
+		probe += "x"
+		return h.api.post(offering(probe, 2)).status == http.StatusBadRequest
+	}, func() string { return "the change is noticed" })
+	pause("resume")
+	failed := h.api.await("offer-1", "failed")
+	require.Equal(t, "template", failed.Reason)
+	require.Equal(t, "content_sid: the template is rejected by Meta: too loud", failed.Error.Message)
+	require.Zero(t, h.provider.accepted())
+}
+
+// TestCategoryOfTheTemplateDecides what a job that names none is, and its lane.
 func TestCategoryOfTheTemplateDecides(t *testing.T) {
 	t.Parallel()
 	h := startHouse(t, quick(t).with("SLUICE_SENDERS_SYNC", "1h"))
@@ -118,7 +148,19 @@ func TestCategoryOfTheTemplateDecides(t *testing.T) {
 		offering("derived", 1), offering("named", 2).with("category", "authentication"), offering("ranked", 3).with("priority", "normal"),
 	} {
 		require.Equal(t, http.StatusAccepted, h.api.post(job).status, i)
-		h.api.await(job["id"].(string), "parked")
+	}
+	// Over NATS the subject says how urgent it is, and the template what it is.
+	h.nats.publish(subject("normal", alpha), offering("published", 4).json(), "published")
+	h.nats.publish(subject("high", alpha), offering("told", 5).with("category", "authentication").json(), "told")
+	for id, want := range map[string]string{
+		"derived": "marketing", "named": "authentication", "ranked": "marketing", "published": "marketing", "told": "authentication",
+	} {
+		told := h.api.await(id, "parked")
+		require.Equal(t, want, told.Category, id)
+		require.Equal(t, []string{"accepted", "parked"}, told.types(), id)
+		for _, e := range told.Timeline {
+			require.Equal(t, want, e.Category, id)
+		}
 	}
 	var told struct {
 		Limits []struct {
@@ -127,8 +169,12 @@ func TestCategoryOfTheTemplateDecides(t *testing.T) {
 	}
 	h.api.must(http.MethodGet, "/v1/limits", nil, &told)
 	require.Equal(t, 1, told.Limits[0].Parked.Low)
-	require.Equal(t, 1, told.Limits[0].Parked.High)
-	require.Equal(t, 1, told.Limits[0].Parked.Normal)
+	require.Equal(t, 2, told.Limits[0].Parked.High)
+	require.Equal(t, 2, told.Limits[0].Parked.Normal)
+	var stats struct{ Categories map[string]int }
+	h.api.must(http.MethodGet, "/v1/stats", nil, &stats)
+	require.Equal(t, map[string]int{"authentication": 2, "utility": 0, "marketing": 3, "service": 0}, stats.Categories)
+	require.Contains(t, run(t, env{"SLUICE_API_URL": h.API}, "jobs", "get", "published").stdout, "marketing")
 	require.Equal(t, http.StatusAccepted, h.api.post(offering("derived", 1)).status, "the same request is the same job")
 }
 

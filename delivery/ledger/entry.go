@@ -35,6 +35,7 @@ type line struct {
 	Status   *delivery.Status   `json:"status,omitempty"` // nil: the type's
 	From     *string            `json:"from,omitempty"`   // nil: the record's
 	To       *string            `json:"to,omitempty"`
+	Category *delivery.Category `json:"category,omitempty"`
 	Metadata *map[string]string `json:"metadata,omitempty"`
 	Trace    string             `json:"trace,omitempty"`
 }
@@ -50,6 +51,9 @@ func newLine(r delivery.Record, e delivery.Event) line {
 	if e.To != r.To {
 		l.To = &e.To
 	}
+	if e.Category != r.Category {
+		l.Category = &e.Category
+	}
 	if !maps.Equal(e.Metadata, r.Metadata) {
 		own := e.Metadata
 		if own == nil {
@@ -63,7 +67,7 @@ func newLine(r delivery.Record, e delivery.Event) line {
 func (l line) event(r delivery.Record) delivery.Event {
 	e := delivery.Event{
 		ID: l.ID, Type: l.Type, At: l.At, Job: r.ID, Attempt: l.Attempt, SID: l.SID, Reason: l.Reason, Error: l.Error,
-		Status: l.Type.Status(), From: r.From, To: r.To, Metadata: r.Metadata, Trace: l.Trace,
+		Status: l.Type.Status(), From: r.From, To: r.To, Category: r.Category, Metadata: r.Metadata, Trace: l.Trace,
 	}
 	if l.Status != nil {
 		e.Status = *l.Status
@@ -73,6 +77,9 @@ func (l line) event(r delivery.Record) delivery.Event {
 	}
 	if l.To != nil {
 		e.To = *l.To
+	}
+	if l.Category != nil {
+		e.Category = *l.Category
 	}
 	if l.Metadata != nil {
 		e.Metadata = nil

@@ -47,6 +47,12 @@ func senderStatusIndex(token string, s delivery.Status) index {
 	return index{key: tag + "from:" + token + ":status:" + string(s)}
 }
 
+func categoryIndex(c delivery.Category) index { return index{key: tag + "category:" + string(c)} }
+
+func senderCategoryIndex(token string, c delivery.Category) index {
+	return index{key: tag + "from:" + token + ":category:" + string(c)}
+}
+
 func codeIndex(code string) index { return index{key: tag + "code:" + code, code: code} }
 
 // indexes names every index that a record stands in. A record without a
@@ -62,6 +68,12 @@ func indexes(r delivery.Record) []index {
 	}
 	if r.To != "" {
 		all = append(all, customerIndex(r.To))
+	}
+	if r.Category != "" {
+		all = append(all, categoryIndex(r.Category))
+		if sender != "" {
+			all = append(all, senderCategoryIndex(sender, r.Category))
+		}
 	}
 	if r.Error != nil {
 		code := strconv.Itoa(r.Error.Code)

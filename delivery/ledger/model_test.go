@@ -49,11 +49,13 @@ func drawEvent(t *rapid.T) delivery.Event {
 		e.Error = &delivery.Error{Message: "not valid"}
 	case delivery.EventAccepted:
 		e.Metadata = map[string]string{"job": job}
+		e.Category = delivery.Utility
 	case delivery.EventUndelivered:
 		e.SID = fmt.Sprintf("SM%s%d", job, attempt)
 		e.Error = &delivery.Error{Code: 63018}
 	case delivery.EventQueued:
 		e.SID = fmt.Sprintf("SM%s%d", job, attempt)
+		e.Category = delivery.Categories()[attempt] // Meta changes its mind
 	case delivery.EventSent, delivery.EventDelivered, delivery.EventRead:
 		e.SID = fmt.Sprintf("SM%s%d", job, attempt)
 		e.Job, e.Attempt = "", 0
@@ -183,7 +185,7 @@ func check(rt *rapid.T, rdb redis.UniversalClient, l *ledger.Ledger, want map[st
 		name := strings.TrimPrefix(key, "{sluice:ledger}:")
 		kind, rest, _ := strings.Cut(name, ":")
 		switch kind {
-		case "created", "status", "from", "to", "code":
+		case "created", "status", "from", "to", "category", "code":
 			require.EqualValues(rt, indexes[key], rdb.ZCard(ctx, key).Val(), key)
 			delete(indexes, key)
 		case "codes":
@@ -205,6 +207,9 @@ func standsIn(r delivery.Record) []string {
 	from := "from:" + delivery.SenderToken(r.From)
 	names := []string{
 		"created", "status:" + string(r.Status), from, from + ":status:" + string(r.Status), "to:" + delivery.CustomerToken(r.To),
+	}
+	if r.Category != "" {
+		names = append(names, "category:"+string(r.Category), from+":category:"+string(r.Category))
 	}
 	if r.Error != nil {
 		code := fmt.Sprint("code:", r.Error.Code)

@@ -19,12 +19,14 @@ type Range struct {
 	Since, Until time.Time
 }
 
-// Tally is how many jobs have each present state, and each error code in it.
+// Tally is how many jobs have each present state, each category, and each error
+// code in the present state.
 // What no job has is left out. Code 0 stands for what Sluice itself found
 // wrong.
 type Tally struct {
-	States map[delivery.Status]int64
-	Errors map[int]int64
+	States     map[delivery.Status]int64
+	Categories map[delivery.Category]int64
+	Errors     map[int]int64
 }
 
 // tallyChunk is how many counts are asked for in one round trip: enough to be
@@ -50,12 +52,16 @@ func (l *Ledger) tally(ctx context.Context, r Range) (Tally, error) {
 		return Tally{}, err
 	}
 	states := make(map[delivery.Status]*redis.IntCmd)
+	categories := make(map[delivery.Category]*redis.IntCmd)
 	errs := make(map[string]*redis.IntCmd)
 	// One transaction: a job that changes state meanwhile is counted neither
 	// twice nor not at all.
 	_, err = l.rdb.TxPipelined(ctx, func(tx redis.Pipeliner) error {
 		for _, s := range delivery.Statuses() {
 			states[s] = r.count(ctx, tx, r.status(s))
+		}
+		for _, c := range delivery.Categories() {
+			categories[c] = r.count(ctx, tx, r.category(c))
 		}
 		for _, code := range codes {
 			errs[code] = r.count(ctx, tx, r.code(code))
@@ -65,12 +71,7 @@ func (l *Ledger) tally(ctx context.Context, r Range) (Tally, error) {
 	if err != nil {
 		return Tally{}, err
 	}
-	t := Tally{States: make(map[delivery.Status]int64), Errors: make(map[int]int64)}
-	for s, n := range states {
-		if n.Val() > 0 {
-			t.States[s] = n.Val()
-		}
-	}
+	t := Tally{States: some(states), Categories: some(categories), Errors: make(map[int]int64)}
 	for text, n := range errs {
 		code, err := strconv.Atoi(text)
 		if err != nil {
@@ -81,6 +82,17 @@ func (l *Ledger) tally(ctx context.Context, r Range) (Tally, error) {
 		}
 	}
 	return t, nil
+}
+
+// some is the counts above 0.
+func some[K comparable](counts map[K]*redis.IntCmd) map[K]int64 {
+	found := make(map[K]int64)
+	for key, n := range counts {
+		if n.Val() > 0 {
+			found[key] = n.Val()
+		}
+	}
+	return found
 }
 
 // Series counts the jobs of a sender, of all with an empty from, in steps: the
@@ -143,6 +155,13 @@ func (r Range) status(s delivery.Status) index {
 		return statusIndex(s)
 	}
 	return senderStatusIndex(delivery.SenderToken(r.From), s)
+}
+
+func (r Range) category(c delivery.Category) index {
+	if r.From == "" {
+		return categoryIndex(c)
+	}
+	return senderCategoryIndex(delivery.SenderToken(r.From), c)
 }
 
 func (r Range) code(code string) index {

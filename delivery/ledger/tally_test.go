@@ -99,11 +99,14 @@ func checkTallies(rt *rapid.T, l *ledger.Ledger, want map[string]delivery.Record
 }
 
 func tallied(records map[string]delivery.Record, r ledger.Range) ledger.Tally {
-	t := ledger.Tally{States: map[delivery.Status]int64{}, Errors: map[int]int64{}}
+	t := ledger.Tally{States: map[delivery.Status]int64{}, Categories: map[delivery.Category]int64{}, Errors: map[int]int64{}}
 	for _, record := range records {
 		if (r.From == "" || r.From == record.From) && !record.CreatedAt.Before(r.Since) &&
 			(r.Until.IsZero() || record.CreatedAt.Before(r.Until)) {
 			t.States[record.Status]++
+			if record.Category != "" {
+				t.Categories[record.Category]++
+			}
 			if record.Error != nil {
 				t.Errors[record.Error.Code]++
 			}

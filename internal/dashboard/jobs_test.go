@@ -15,7 +15,7 @@ import (
 func withJobs(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t, "")
-	job := delivery.Job{ID: "order-1", From: "whatsapp:+" + sender, To: customer, Metadata: map[string]string{"order": "1"}}
+	job := delivery.Job{ID: "order-1", From: "whatsapp:+" + sender, To: customer, Category: delivery.Marketing, Metadata: map[string]string{"order": "1"}}
 	var one delivery.Record
 	one = one.Apply(job.Happened(delivery.EventAccepted, 1, noon, "e1"))
 	sent := job.Happened(delivery.EventSent, 1, noon.Add(time.Second), "e2")
@@ -23,7 +23,7 @@ func withJobs(t *testing.T) *world {
 	one = one.Apply(sent)
 	job.ID, job.To = "order-2", "whatsapp:+491700000002"
 	two := delivery.Record{}.Apply(job.Happened(delivery.EventAccepted, 1, noon.Add(time.Hour), "e3"))
-	job.ID, job.From = "order-3", "whatsapp:+15550002222"
+	job.ID, job.From, job.Category = "order-3", "whatsapp:+15550002222", delivery.Utility
 	three := delivery.Record{}.Apply(job.Happened(delivery.EventParked, 1, noon.Add(2*time.Hour), "e4"))
 	w.jobs.records = []delivery.Record{one, two, three}
 	return w
@@ -36,13 +36,13 @@ func TestAJobIsReadWithItsTimeline(t *testing.T) {
 	require.Equal(t, http.StatusOK, r.status)
 	require.Equal(t, "application/json", r.header.Get("Content-Type"))
 	require.JSONEq(t, `{"id":"order-1","status":"sent","attempt":1,"from":"whatsapp:+15550001111",
-		"to":"whatsapp:+491700000001","sid":"SM00000000000000000000000000000001",
+		"to":"whatsapp:+491700000001","category":"marketing","sid":"SM00000000000000000000000000000001",
 		"created_at":"2026-01-31T12:00:00Z","updated_at":"2026-01-31T12:00:01Z","metadata":{"order":"1"},
 		"timeline":[
 		{"id":"e1","type":"accepted","at":"2026-01-31T12:00:00Z","job":"order-1","attempt":1,"from":"whatsapp:+15550001111",
-		"to":"whatsapp:+491700000001","status":"accepted","metadata":{"order":"1"}},
+		"to":"whatsapp:+491700000001","status":"accepted","category":"marketing","metadata":{"order":"1"}},
 		{"id":"e2","type":"sent","at":"2026-01-31T12:00:01Z","job":"order-1","attempt":1,"from":"whatsapp:+15550001111",
-		"to":"whatsapp:+491700000001","sid":"SM00000000000000000000000000000001","status":"sent","metadata":{"order":"1"}}]}`, r.text)
+		"to":"whatsapp:+491700000001","sid":"SM00000000000000000000000000000001","status":"sent","category":"marketing","metadata":{"order":"1"}}]}`, r.text)
 
 	w.refused(w.do("GET", "/v1/jobs/order-9", ""), 404, "not_found", "")
 	w.refused(w.do("GET", "/v1/jobs/bad%20id", ""), 400, "invalid_field", "id")

@@ -28,18 +28,21 @@ type Range struct {
 	Until time.Time // created before this time
 }
 
-// Tally is how many jobs have each state and each error code. Code 0 is what
-// Sluice itself found wrong.
+// Tally is how many jobs have each state, each category and each error code.
+// Code 0 is what Sluice itself found wrong.
 type Tally struct {
-	States map[delivery.Status]int64
-	Errors map[int]int64
+	States     map[delivery.Status]int64
+	Categories map[delivery.Category]int64
+	Errors     map[int]int64
 }
 
-// statistics is the answer. States are complete, so that a chart has no gaps.
+// statistics is the answer. States and categories are complete, so that a chart
+// has no gaps.
 type statistics struct {
-	States map[delivery.Status]int64 `json:"states"`
-	Errors map[int]int64             `json:"errors"`
-	Series []statisticsStep          `json:"series,omitempty"`
+	States     map[delivery.Status]int64   `json:"states"`
+	Categories map[delivery.Category]int64 `json:"categories"`
+	Errors     map[int]int64               `json:"errors"`
+	Series     []statisticsStep            `json:"series,omitempty"`
 }
 
 type statisticsStep struct {
@@ -65,7 +68,11 @@ func (a *API) getStats(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := statistics{States: complete(tally.States), Errors: tally.Errors}
+	answer := statistics{
+		States:     complete(tally.States, delivery.Statuses()),
+		Categories: complete(tally.Categories, delivery.Categories()),
+		Errors:     tally.Errors,
+	}
 	if answer.Errors == nil {
 		answer.Errors = map[int]int64{}
 	}
@@ -77,17 +84,17 @@ func (a *API) getStats(r *http.Request) (any, error) {
 		return nil, err
 	}
 	for i, states := range series {
-		answer.Series = append(answer.Series, statisticsStep{At: bounds[i], States: complete(states)})
+		answer.Series = append(answer.Series, statisticsStep{At: bounds[i], States: complete(states, delivery.Statuses())})
 	}
 	return answer, nil
 }
 
-func complete(counts map[delivery.Status]int64) map[delivery.Status]int64 {
-	states := make(map[delivery.Status]int64)
-	for _, s := range delivery.Statuses() {
-		states[s] = counts[s]
+func complete[K comparable](counts map[K]int64, keys []K) map[K]int64 {
+	all := make(map[K]int64)
+	for _, key := range keys {
+		all[key] = counts[key]
 	}
-	return states
+	return all
 }
 
 // parseStats reads the query string; a step of 0 asks for no series.

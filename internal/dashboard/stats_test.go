@@ -48,7 +48,8 @@ func TestJobsAreCounted(t *testing.T) {
 	t.Parallel()
 	w := withJobs(t)
 	require.JSONEq(t, `{"states":{"accepted":1,"scheduled":0,"parked":1,"sending":0,"unknown":0,"held":0,"queued":0,"sent":1,
-		"delivered":0,"read":0,"undelivered":0,"failed":0,"expired":0,"suppressed":0,"rejected":0,"canceled":0},"errors":{}}`,
+		"delivered":0,"read":0,"undelivered":0,"failed":0,"expired":0,"suppressed":0,"rejected":0,"canceled":0},
+		"categories":{"authentication":0,"utility":1,"marketing":2,"service":0},"errors":{}}`,
 		w.do("GET", "/v1/stats", "").text)
 	w.jobs.records[2].Error = &delivery.Error{Code: 63018}
 	for query, want := range map[string]string{

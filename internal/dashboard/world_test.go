@@ -173,11 +173,12 @@ func (j *jobs) List(_ context.Context, q dashboard.Query) (dashboard.Page, error
 }
 
 func (j *jobs) Tally(_ context.Context, r dashboard.Range) (dashboard.Tally, error) {
-	t := dashboard.Tally{States: map[delivery.Status]int64{}}
+	t := dashboard.Tally{States: map[delivery.Status]int64{}, Categories: map[delivery.Category]int64{}}
 	for _, job := range j.records {
 		if (r.From == "" || r.From == job.From) && !job.CreatedAt.Before(r.Since) &&
 			(r.Until.IsZero() || job.CreatedAt.Before(r.Until)) {
 			t.States[job.Status]++
+			t.Categories[job.Category]++
 			if job.Error != nil {
 				t.Errors = map[int]int64{job.Error.Code: t.Errors[job.Error.Code] + 1}
 			}
