@@ -34,7 +34,9 @@ func (a *asked) Admit(_ context.Context, r ratelimit.Request) (ratelimit.Verdict
 	return a.answer, nil
 }
 
-func (a *asked) Claim(context.Context, string, string, string) (bool, error) { return false, nil }
+func (a *asked) Claim(context.Context, string, string, string, time.Time) (ratelimit.Claimed, error) {
+	return ratelimit.Claimed{}, nil
+}
 
 // told is a log that keeps events.
 type told struct {
