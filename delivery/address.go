@@ -87,8 +87,27 @@ func CustomerKey(address string) string {
 
 // CustomerToken names a customer where an address must not stand, as in
 // subjects: a digest, one way.
-func CustomerToken(address string) string {
-	sum := sha256.Sum256([]byte(CustomerKey(address)))
+func CustomerToken(address string) string { return digest(CustomerKey(address)) }
+
+// EarlierToken is the token of a customer of Argentina or Mexico before both
+// forms of their numbers had one key; ok is false for all others. Something may
+// be stored under it.
+func EarlierToken(address string) (token string, ok bool) {
+	key := CustomerKey(address)
+	if strings.Contains(key, ".") || len(key) != len("54")+10 {
+		return "", false
+	}
+	switch key[:2] {
+	case "54":
+		return digest("549" + key[2:]), true
+	case "52":
+		return digest("521" + key[2:]), true
+	}
+	return "", false
+}
+
+func digest(key string) string {
+	sum := sha256.Sum256([]byte(key))
 	return hex.EncodeToString(sum[:16])
 }
 

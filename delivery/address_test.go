@@ -44,6 +44,14 @@ func TestCustomers(t *testing.T) {
 		require.Equal(t, other, delivery.CustomerKey("whatsapp:+"+other))
 	}
 
+	for address, earlier := range map[string]bool{
+		"whatsapp:+5491123456789": true, "whatsapp:+541123456789": true, "whatsapp:+5215512345678": true, "whatsapp:+525512345678": true,
+		"whatsapp:+551123456789": false, "whatsapp:+54112345678": false, "whatsapp:US.abcdefghi": false,
+	} {
+		token, ok := delivery.EarlierToken(address)
+		require.Equal(t, earlier, ok, address)
+		require.NotEqual(t, delivery.CustomerToken(address), token)
+	}
 	token := delivery.CustomerToken("whatsapp:US.a.b.c")
 	require.Regexp(t, `^[0-9a-f]{32}$`, token, "one token of a subject")
 	require.Equal(t, token, delivery.CustomerToken("US.a.b.c"))

@@ -51,6 +51,8 @@ type Options struct {
 	// DefaultMPS holds for senders without a rate of their own, messages a
 	// second. Default 80, Twilio's rate for a new WhatsApp sender.
 	DefaultMPS float64
+	// SenderMPS is the same for single senders whose rate is known beforehand.
+	SenderMPS map[string]float64
 	// Horizon is how far ahead of now a sender's rate may be booked. A job that
 	// would have to wait longer parks. Default 100ms.
 	Horizon time.Duration

@@ -59,6 +59,27 @@ func TestRateIsPerSender(t *testing.T) {
 	})
 }
 
+// A rate that is known beforehand holds for its sender alone, until another is
+// put.
+func TestARateKnownBeforehand(t *testing.T) {
+	t.Parallel()
+	opts := ratelimit.Options{PairSpacing: -1, DefaultMPS: 1e6, SenderMPS: map[string]float64{sender: 0.25, "15550009999": 7}}
+	onEach(t, opts, func(t *testing.T, b *bench) {
+		b.goes(t, job("a", sender, "+1"))
+		v := b.parks(t, job("b", sender, "+2"), ratelimit.ReasonRate)
+		require.Equal(t, startAt.Add(4*time.Second-100*time.Millisecond), v.At)
+		for i := range 5 {
+			b.goes(t, job(fmt.Sprint("other", i), other, "+1"))
+		}
+	})
+	onEach(t, opts, func(t *testing.T, b *bench) {
+		b.sets(t, ratelimit.SenderPolicy{MPS: 1e6})
+		for i := range 5 {
+			b.goes(t, job(fmt.Sprint(i), sender, "+1"))
+		}
+	})
+}
+
 // A faster rate holds at once, though the slower one had booked far ahead; so
 // does a clock that was set back.
 func TestRateBookedAheadIsCut(t *testing.T) {

@@ -2,7 +2,10 @@ package ratelimit
 
 import (
 	"embed"
+	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -101,6 +104,16 @@ end
 `
 }
 
+// table writes rates by name in Lua, always in the same order: a script goes by
+// the digest of its text.
+func table(rates map[string]float64) string {
+	var text strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(rates)) {
+		fmt.Fprintf(&text, "[%q]=%s,", name, strconv.FormatFloat(rates[name], 'f', -1, 64))
+	}
+	return "{" + text.String() + "}"
+}
+
 // constant matches what may be a name of [Options.constants].
 var constant = regexp.MustCompile(`\b[A-Z][A-Z_]+\b`)
 
@@ -111,6 +124,7 @@ func (o Options) constants() map[string]string {
 	values := map[string]string{
 		"DEFAULT_LIMIT": strconv.Itoa(o.DefaultLimit),
 		"DEFAULT_MPS":   strconv.FormatFloat(o.DefaultMPS, 'f', -1, 64),
+		"SENDER_MPS":    table(o.SenderMPS),
 		"PAIR_BURST":    strconv.Itoa(o.PairBurst),
 		"EMBEDDED":      strconv.Quote(o.Epoch),
 	}

@@ -27,7 +27,7 @@ var arrows = map[string][]string{
 
 	"delivery/ledger":    {"delivery"},
 	"internal/jobstream": {"delivery"},
-	"internal/sandbox":   {"internal/messaging"},
+	"internal/sandbox":   {"delivery", "internal/messaging"},
 
 	"producer":            {"delivery", "internal/tracing"},
 	"callbacks":           {"delivery", "internal/tracing"},

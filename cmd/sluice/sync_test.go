@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -49,42 +50,94 @@ func followed(t *testing.T) house {
 	return startHouse(t, quick(t).with("SLUICE_WINDOW", "10m", "SLUICE_SENDERS_SYNC", "200ms"))
 }
 
-// TestLimitFollowsTheProvider raises and lowers a limit at the provider while
-// a campaign waits. Nobody commands anything here.
+// TestLimitFollowsTheProvider raises a limit from 250 to 1K at the provider
+// while a campaign waits, and lets quality drop it again. Nobody commands
+// anything here.
 func TestLimitFollowsTheProvider(t *testing.T) {
 	t.Parallel()
-	h := followed(t)
-	h.provider.must(http.MethodPut, "/sandbox/senders/"+alpha, fields{"limit": 10, "mps": "unlimited"}, nil)
-	h.api.sender(alpha, func(k known) bool { return k.LimitFrom == "provider" && k.Limit == 10.0 })
+	h := startHouse(t, quick(t).with("SLUICE_WINDOW", "10m", "SLUICE_SENDERS_SYNC", "200ms", "SLUICE_DEFAULT_MPS", "1000"))
+	provided := func(f fields) { h.provider.must(http.MethodPut, "/sandbox/senders/"+alpha, f, nil) }
+	provided(fields{"limit": 250, "mps": "unlimited"})
+	h.api.sender(alpha, func(k known) bool { return k.LimitFrom == "provider" && k.Limit == 250.0 })
 	events := h.nats.events()
 
 	var ids []string
-	for i := range 25 {
-		ids = append(ids, fmt.Sprintf("order-%02d", i))
-		require.Equal(t, http.StatusAccepted, h.api.post(notice(ids[i], alpha, i)).status)
+	var jobs []fields
+	for i := range 320 {
+		ids = append(ids, fmt.Sprintf("order-%03d", i))
+		jobs = append(jobs, notice(ids[i], alpha, i))
 	}
-	eventually(t, func() bool { return h.api.count("parked") == 15 }, func() string { return "15 should wait" })
+	batch, err := json.Marshal(jobs)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusAccepted, h.api.do(http.MethodPost, "/v1/jobs", batch).status)
+	eventually(t, func() bool { return h.api.count("parked") == 70 }, func() string { return "70 should wait" })
+	require.Equal(t, 250, h.provider.accepted())
 
-	h.provider.must(http.MethodPut, "/sandbox/senders/"+alpha, fields{"limit": 20}, nil)
-	eventually(t, func() bool { return h.provider.accepted() == 20 }, func() string { return "10 more should have gone" })
+	provided(fields{"limit": 1000})
+	eventually(t, func() bool { return h.provider.accepted() == 320 }, func() string { return "70 more should have gone" })
 	told := events.await("sender", 2)[1]
-	require.Contains(t, told.Reason, "limit=20")
+	require.Contains(t, told.Reason, "limit=1000")
 
 	// Quality falls, and the limit below what is used already.
-	h.provider.must(http.MethodPut, "/sandbox/senders/"+alpha, fields{"limit": 12, "quality": "LOW"}, nil)
-	h.api.sender(alpha, func(k known) bool { return k.Limit == 12.0 && k.Quality == "LOW" })
-	require.Equal(t, http.StatusAccepted, h.api.post(notice("new-customer", alpha, 99)).status)
+	provided(fields{"limit": 250, "quality": "LOW"})
+	h.api.sender(alpha, func(k known) bool { return k.Limit == 250.0 && k.Quality == "LOW" })
+	require.Equal(t, http.StatusAccepted, h.api.post(notice("new-customer", alpha, 999)).status)
 	require.Equal(t, http.StatusAccepted, h.api.post(notice("old-customer", alpha, 0)).status)
 	h.api.await("old-customer", "delivered", "read")
 	h.api.await("new-customer", "parked")
 
 	// What is not understood changes nothing, least of all to unlimited.
-	h.provider.must(http.MethodPut, "/sandbox/senders/"+alpha, fields{"limit_text": "Unavailable", "quality": "MEDIUM"}, nil)
-	h.api.sender(alpha, func(k known) bool { return k.Limit == 12.0 && k.Quality == "MEDIUM" })
+	provided(fields{"limit_text": "Unavailable", "quality": "MEDIUM"})
+	h.api.sender(alpha, func(k known) bool { return k.Limit == 250.0 && k.Quality == "MEDIUM" })
+	require.Equal(t, 321, h.provider.accepted())
 
-	h.provider.must(http.MethodPut, "/sandbox/senders/"+alpha, fields{"limit": 1000}, nil)
+	provided(fields{"limit": 1000})
 	h.api.awaitEnd(append(ids, "new-customer"))
 	h.provider.requireOnce(append(ids, "new-customer", "old-customer"))
+}
+
+// TestTheSharedNumberIsPacedByItself: the provider's sandbox takes one message
+// in three seconds, and nobody has to say so. What a person puts counts instead.
+func TestTheSharedNumberIsPacedByItself(t *testing.T) {
+	t.Parallel()
+	const shared = "14155238886"
+	const reminder = "HXb5b62575e6e4ff6129ad7c8efe1f983e"
+	h := startHouse(t, quick(t).with("SLUICE_WINDOW", "10m"))
+	var ids []string
+	for i := range 3 {
+		h.provider.must(http.MethodPost, "/sandbox/inbound",
+			fields{"from": customer(i), "to": whatsapp(shared), "body": "join steady-river"}, nil)
+	}
+	for i := range 3 {
+		ids = append(ids, fmt.Sprint("trial-", i))
+		require.Equal(t, http.StatusAccepted, h.api.post(notice(ids[i], shared, i).with("content_sid", reminder)).status)
+	}
+	rate := func() float64 {
+		var told struct {
+			Limits []struct {
+				Senders []struct {
+					Sender string
+					MPS    float64
+				}
+			}
+		}
+		h.api.must(http.MethodGet, "/v1/limits", nil, &told)
+		for _, s := range told.Limits[0].Senders {
+			if s.Sender == shared {
+				return s.MPS
+			}
+		}
+		return 0
+	}
+	for _, done := range h.api.awaitEnd(ids) {
+		require.Contains(t, []string{"delivered", "read"}, done.Status)
+		require.Equal(t, 1, done.Attempt, "none was sent too early")
+	}
+	require.InDelta(t, 0.32, rate(), 1e-9)
+	h.provider.requireOnce(ids)
+
+	require.Zero(t, run(t, env{"SLUICE_API_URL": h.API}, "senders", "set", shared, "--mps", "0.1").code)
+	require.InDelta(t, 0.1, rate(), 1e-9)
 }
 
 func TestLimitByHandAndUnregisteredSenders(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sluicehq/sluice/delivery/ledger"
 	"github.com/sluicehq/sluice/internal/jobstream"
+	"github.com/sluicehq/sluice/internal/messaging"
 	"github.com/sluicehq/sluice/internal/senders"
 	"github.com/sluicehq/sluice/internal/tracker"
 	"github.com/sluicehq/sluice/ratelimit"
@@ -65,16 +66,22 @@ func newSystem(ctx context.Context, cfg Config, logger *slog.Logger) (*system, e
 		gate: ratelimit.New(e.gate, ratelimit.Options{
 			Window: cfg.Window, Margin: cfg.WindowMargin, ServiceWindow: cfg.ServiceWindow,
 			Retention: cfg.Retention, GrantLife: cfg.AckWait - cfg.SendTimeout,
-			DefaultLimit: cfg.DefaultLimit, DefaultMPS: cfg.DefaultMPS, Epoch: e.epoch,
+			DefaultLimit: cfg.DefaultLimit, DefaultMPS: cfg.DefaultMPS, SenderMPS: cfg.senderMPS(), Epoch: e.epoch,
 			PairSpacing: cfg.pairSpacing(), PairBurst: cfg.PairBurst,
 		}),
 	}
 	s.ledger = ledger.New(e.ledger, ledger.Options{Retention: cfg.Retention, Twice: s.convict})
 	s.registry = senders.New(factStore{s.facts}, s.gate, senders.Config{
-		DefaultLimit: senders.Limit(cfg.DefaultLimit), DefaultMPS: cfg.DefaultMPS,
+		DefaultLimit: senders.Limit(cfg.DefaultLimit), DefaultMPS: cfg.DefaultMPS, SenderMPS: cfg.senderMPS(),
 		PoolBy: senders.PoolBy(cfg.PoolBy), Account: cfg.account(), Announce: eventLog{s.log}.Append, Seen: s.seenSenders,
 	})
 	return s, nil
+}
+
+// senderMPS is the rate of senders that everybody knows, unless another is put
+// for them: the vendor's sandbox number, shared by all who try WhatsApp.
+func (c Config) senderMPS() map[string]float64 {
+	return map[string]float64{messaging.SandboxNumber: min(messaging.SandboxMPS, c.DefaultMPS)}
 }
 
 func (s *system) close() { s.engines.close() }

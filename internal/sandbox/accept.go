@@ -18,9 +18,9 @@ func (s *Sandbox) accept(auth credentials, req request, fate callbackFate) (reso
 	}
 	now := s.tick()
 	m := &message{
-		sid: newSID(sidPrefix(req)), auth: auth, sender: snd.id, request: req,
+		sid: newSID(sidPrefix(req)), auth: auth, sender: snd.id, request: req, customer: s.customer(req.to),
 		accepted: now, updated: now, pool: snd.home(auth.account),
-		inWindow: s.windowOpen(req.to, snd.id, now), read: fate.read, shown: s.shown(req),
+		inWindow: s.windowOpen(s.customer(req.to), snd.id, now), read: fate.read, shown: s.shown(req),
 	}
 	if !snd.queue(m) {
 		return resource{}, refuse(21611, "the sender's queue holds 4 hours of messages already")
@@ -44,7 +44,7 @@ func (s *Sandbox) sendable(req request) (*sender, *problem) {
 	if _, known := s.senders[id]; s.cfg.Strict && !known {
 		return nil, refuse(63007, "there is no channel for this From address")
 	}
-	if s.stopped[pair{req.to, id}] {
+	if s.stopped[pair{s.customer(req.to), id}] {
 		return nil, refuse(21610, "the customer has opted out of messages from this sender")
 	}
 	if bad := s.knownTemplate(req, id); bad != nil {
@@ -77,8 +77,8 @@ func (s *Sandbox) weigh(m *message) {
 		expired:    m.expires(),
 		inWindow:   m.inWindow,
 		barred:     m.barred,
-		senderFits: snd.counted.fits(m.request.to, m.limits.sender, m.accepted),
-		poolFits:   home.counted.fits(m.request.to, m.limits.pool, m.accepted),
+		senderFits: snd.counted.fits(m.customer, m.limits.sender, m.accepted),
+		poolFits:   home.counted.fits(m.customer, m.limits.pool, m.accepted),
 	}
 	m.counted, m.code = judge(m.request.template, st)
 	m.over.sender = m.barred == 0 && m.code == codeOverLimit && !st.senderFits
@@ -90,13 +90,14 @@ func (s *Sandbox) weigh(m *message) {
 // same with the same message. The caller holds mu, or owns s alone.
 func (s *Sandbox) enter(m *message) {
 	snd, home := s.parties(m)
+	m.customer = s.customer(m.request.to)
 	snd.auth, snd.last = m.auth, m.accepted
 	if free := m.accepted.Add(m.wait + m.pace); free.After(snd.free) {
 		snd.free = free
 	}
 	if m.counted {
-		snd.counted.count(m.request.to, m.accepted)
-		home.counted.count(m.request.to, m.accepted)
+		snd.counted.count(m.customer, m.accepted)
+		home.counted.count(m.customer, m.accepted)
 	}
 	if m.over.sender {
 		snd.over++

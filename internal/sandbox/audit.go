@@ -39,8 +39,8 @@ type Queue struct {
 
 // Limits returns use and exceedance per pool and per sender.
 func (s *Sandbox) Limits() Limits {
-	l, messages := s.usage()
-	exceeded := audit(messages, s.cfg.Window)
+	l, messages, merges := s.usage()
+	exceeded := audit(messages, merges, s.cfg.Window)
 	for i, u := range l.Pools {
 		l.Pools[i].Exceeded = exceeded[scope{pool: u.Pool}]
 	}
@@ -52,7 +52,7 @@ func (s *Sandbox) Limits() Limits {
 
 // usage returns the counters, and the messages they came from. Of those only
 // what never changes may be read.
-func (s *Sandbox) usage() (Limits, []*message) {
+func (s *Sandbox) usage() (Limits, []*message, []merge) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.tick()
@@ -74,7 +74,7 @@ func (s *Sandbox) usage() (Limits, []*message) {
 			Queue: &Queue{MPS: snd.mps, Backlog: snd.backlog(now).Seconds()},
 		})
 	}
-	return l, s.book.all
+	return l, s.book.all, s.book.merges
 }
 
 // scope names one limit: a sender's or a pool's.
@@ -83,7 +83,7 @@ type scope struct{ sender, pool string }
 // audit replays the accepted messages and returns how many of them went beyond
 // each limit. It uses nothing of the counting that judged them: only when, from
 // whom and to whom they went, and the limits in force at that time.
-func audit(messages []*message, span time.Duration) map[scope]int {
+func audit(messages []*message, merges []merge, span time.Duration) map[scope]int {
 	tallies := map[scope]*tally{}
 	exceeded := map[scope]int{}
 	at := func(sc scope, now time.Time) *tally {
@@ -95,14 +95,19 @@ func audit(messages []*message, span time.Duration) map[scope]int {
 		t.forget(now.Add(-span))
 		return t
 	}
-	for _, m := range messages {
+	for i, m := range messages {
+		for ; len(merges) > 0 && merges[0].after <= i; merges = merges[1:] {
+			for _, t := range tallies {
+				t.merge(merges[0].from, merges[0].to)
+			}
+		}
 		if !m.wantsSlot() {
 			continue
 		}
 		own, shared := scope{sender: m.sender}, scope{pool: m.pool}
 		ours, theirs := at(own, m.accepted), at(shared, m.accepted)
-		ownFull := ours.full(m.request.to, m.limits.sender)
-		sharedFull := theirs.full(m.request.to, m.limits.pool)
+		ownFull := ours.full(m.customer, m.limits.sender)
+		sharedFull := theirs.full(m.customer, m.limits.pool)
 		if ownFull {
 			exceeded[own]++
 		}
@@ -110,8 +115,8 @@ func audit(messages []*message, span time.Duration) map[scope]int {
 			exceeded[shared]++
 		}
 		if !ownFull && !sharedFull {
-			ours.add(m.request.to, m.accepted)
-			theirs.add(m.request.to, m.accepted)
+			ours.add(m.customer, m.accepted)
+			theirs.add(m.customer, m.accepted)
 		}
 	}
 	return exceeded
@@ -136,6 +141,21 @@ func (t *tally) forget(cut time.Time) {
 func (t *tally) full(customer string, limit Limit) bool {
 	_, known := t.last[customer]
 	return !known && limit != Unlimited && len(t.last) >= int(limit)
+}
+
+// merge writes what was sent to one customer to another's account.
+func (t *tally) merge(from, to string) {
+	for i := range t.sends {
+		if t.sends[i].customer == from {
+			t.sends[i].customer = to
+		}
+	}
+	if at, known := t.last[from]; known {
+		delete(t.last, from)
+		if at.After(t.last[to]) {
+			t.last[to] = at
+		}
+	}
 }
 
 func (t *tally) add(customer string, at time.Time) {

@@ -15,12 +15,19 @@ type Inbound struct {
 	From string `json:"from"` // whatsapp:+… or whatsapp:CC.…
 	To   string `json:"to"`   // a sender, whatsapp:+…, or an MG sid
 	Body string `json:"body"`
+	// ExternalUserID is the id, whatsapp:CC.…, of the customer whose number
+	// stands in From. The webhook shows both, as WhatsApp does for customers
+	// whose number a business knows.
+	ExternalUserID string `json:"external_user_id,omitempty"`
 }
 
 func (in Inbound) check() error {
 	switch {
 	case !customerAddress(in.From):
 		return badField("from", "must be whatsapp:+ and 7 to 15 digits, or whatsapp:CC.xxxx")
+	case in.ExternalUserID != "" && (!phoneAddress.MatchString(in.From) || phoneAddress.MatchString(in.ExternalUserID) ||
+		!customerAddress(in.ExternalUserID)):
+		return badField("external_user_id", "must be whatsapp:CC.xxxx, beside a number in from")
 	case !phoneAddress.MatchString(in.To) && !serviceSID.MatchString(in.To):
 		return badField("to", "must be whatsapp:+ and 7 to 15 digits, or an MG sid")
 	case in.Body == "" || utf8.RuneCountInString(in.Body) > maxInbound:
@@ -65,7 +72,7 @@ func (s *Sandbox) Receive(in Inbound) (sid string, err error) {
 func (s *Sandbox) hear(in Inbound, auth credentials, of *leaving) (sid string, err error) {
 	rec := receivedRecord{
 		SID: newSID("SM"), At: s.tick(), From: in.From, To: in.To, Body: in.Body,
-		OptsOut: optsOut(in.Body), Of: of,
+		OptsOut: optsOut(in.Body), UserID: in.ExternalUserID, Of: of,
 	}
 	if s.cfg.InboundURL != "" {
 		rec.Account, rec.Secret = auth.account, []byte(auth.secret)
@@ -83,9 +90,13 @@ func (s *Sandbox) hear(in Inbound, auth credentials, of *leaving) (sid string, e
 // returns the webhook to post, if there is one. The caller holds mu, or owns s
 // alone.
 func (s *Sandbox) received(rec receivedRecord) []item {
+	if rec.UserID != "" {
+		s.identify(rec.UserID, rec.From)
+	}
 	who := pair{rec.From, Inbound{To: rec.To}.sender()}
-	s.service[who] = rec.At
 	s.heard[who] = append(s.heard[who], rec)
+	who.customer = s.customer(rec.From)
+	s.heardFrom(who, rec.At)
 	s.changed++
 	s.hearJoin(rec)
 	switch {
@@ -117,6 +128,9 @@ func inboundHook(address string, rec receivedRecord) webhook {
 	}
 	if digits, ok := strings.CutPrefix(rec.From, "whatsapp:+"); ok {
 		form.Set("WaId", digits)
+		if rec.UserID != "" {
+			form.Set("ExternalUserId", rec.UserID)
+		}
 	} else {
 		form.Set("ExternalUserId", rec.From) // a user whose number is not known
 	}

@@ -151,6 +151,7 @@ type receivedRecord struct {
 	To      string    `json:"to"`
 	Body    string    `json:"body"`
 	OptsOut *bool     `json:"opts_out,omitempty"` // false: in again
+	UserID  string    `json:"user_id,omitempty"`  // the id of the customer with the number in From
 	Of      *leaving  `json:"of,omitempty"`       // the planned item that this was
 }
 

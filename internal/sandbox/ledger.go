@@ -29,6 +29,7 @@ type message struct {
 	auth     credentials
 	sender   string // token: digits or MG sid
 	request  request
+	customer string // as known at acceptance
 	shown    string // text on the customer's phone
 	accepted time.Time
 	pool     string
@@ -117,8 +118,9 @@ func (m *message) entry() Entry {
 	}
 }
 
-// pair is a customer and a sender: addresses in the book's index, customer and
-// sender token for customer service windows.
+// pair is a customer and a sender: addresses in the book's index and in what
+// was heard, customer and sender token for customer service windows and
+// opt-outs.
 type pair struct{ customer, sender string }
 
 // book holds the accepted messages in order.
@@ -127,6 +129,7 @@ type book struct {
 	bySID     map[string]*message
 	byPair    map[pair][]*message
 	overLimit int // messages that end with error 63018
+	merges    []merge
 }
 
 func newBook() book {

@@ -86,6 +86,26 @@ func (w *window) fits(customer string, limit Limit, now time.Time) bool {
 	return known || limit.allows(used)
 }
 
+// merge gives the slot of one customer to another, who keeps one alone: the one
+// that lasts longer.
+func (w *window) merge(from, to string) {
+	gone, ok := w.known[from]
+	if !ok {
+		return
+	}
+	delete(w.known, from)
+	at := gone.Value.(stamp).at
+	if kept, both := w.known[to]; both {
+		if !at.After(kept.Value.(stamp).at) {
+			w.order.Remove(gone)
+			return
+		}
+		w.order.Remove(kept)
+	}
+	gone.Value = stamp{to, at}
+	w.known[to] = gone
+}
+
 // count takes a slot for customer, or refreshes the one it has. Times must not
 // decrease from call to call.
 func (w *window) count(customer string, now time.Time) {

@@ -32,6 +32,7 @@ type model struct {
 	sends  []modelSend
 	turns  []modelTurn
 	limits map[string]int
+	told   map[string]bool          // ids whose number is known
 	takes  map[string]time.Duration // per message
 	over   map[string]int
 }
@@ -127,7 +128,7 @@ func (tr *trial) setRate(t *rapid.T, sender string) {
 }
 
 func (tr *trial) send(t *rapid.T, sender string) {
-	to := fmt.Sprintf("whatsapp:+4915100000%d", rapid.IntRange(0, 6).Draw(t, "customer"))
+	to := rapid.SampledFrom(addresses).Draw(t, "customer")
 	validity := rapid.SampledFrom([]int{1, 600, 4096, 36000}).Draw(t, "validity")
 	now, before := tr.now.Now(), len(tr.box.Ledger())
 	got := post(tr.handler,
@@ -139,8 +140,45 @@ func (tr *trial) send(t *rapid.T, sender string) {
 		return
 	}
 	require.Equal(t, 201, got.Code, got.Body)
-	counted := !expired && tr.count(sender, to, now)
+	counted := !expired && tr.count(sender, tr.who(to), now)
 	require.Equal(t, counted, tr.box.Ledger()[before].Counted)
+}
+
+// addresses are of five customers, three of whom have two.
+var addresses = []string{
+	"whatsapp:+49151000001", "whatsapp:+49151000002",
+	"whatsapp:+5491123456789", "whatsapp:+541123456789",
+	"whatsapp:+5215512345678", "whatsapp:+525512345678",
+	number, userID,
+}
+
+const (
+	number = "whatsapp:+49151000003"
+	userID = "whatsapp:DE.abc"
+)
+
+// who is the customer that an address is known to be of.
+func (m *model) who(address string) string {
+	switch {
+	case address == "whatsapp:+541123456789":
+		return "whatsapp:+5491123456789"
+	case address == "whatsapp:+525512345678":
+		return "whatsapp:+5215512345678"
+	case address == userID && m.told[userID]:
+		return number
+	}
+	return address
+}
+
+// tell shows the id and the number of one customer side by side.
+func (tr *trial) tell(t *rapid.T, sender string) {
+	_, err := tr.box.Receive(sandbox.Inbound{From: number, To: "whatsapp:+" + sender, Body: "Hello", ExternalUserID: userID})
+	require.NoError(t, err)
+	tr.now.Add(time.Second) // and the service window is shut again
+	tr.told[userID] = true
+	for i, s := range tr.sends {
+		tr.sends[i].customer = tr.who(s.customer)
+	}
 }
 
 func (tr *trial) agree(t *rapid.T) {
@@ -160,9 +198,9 @@ func TestLimitsAgreeWithTheModel(t *testing.T) {
 	senders := []string{"15550001111", "15550002222", "15550003333"}
 	rapid.Check(t, func(t *rapid.T) {
 		now := newClock()
-		box := sandbox.New(sandbox.Config{Window: time.Hour, Now: now.Now})
+		box := sandbox.New(sandbox.Config{Window: time.Hour, ServiceWindow: time.Nanosecond, Now: now.Now})
 		tr := &trial{now: now, box: box, handler: box.Handler(), model: &model{
-			limits: map[string]int{}, takes: map[string]time.Duration{}, over: map[string]int{},
+			limits: map[string]int{}, told: map[string]bool{}, takes: map[string]time.Duration{}, over: map[string]int{},
 		}}
 		for _, sender := range senders {
 			tr.setLimit(t, sender)
@@ -172,7 +210,7 @@ func TestLimitsAgreeWithTheModel(t *testing.T) {
 			return func(t *rapid.T) { do(t, rapid.SampledFrom(senders).Draw(t, "sender")) }
 		}
 		t.Repeat(map[string]func(*rapid.T){
-			"send": one(tr.send), "limit": one(tr.setLimit), "rate": one(tr.setRate), "": tr.agree,
+			"send": one(tr.send), "limit": one(tr.setLimit), "rate": one(tr.setRate), "tell": one(tr.tell), "": tr.agree,
 			"pass": func(t *rapid.T) {
 				now.Add(time.Duration(rapid.IntRange(0, 45).Draw(t, "minutes")) * time.Minute)
 			},

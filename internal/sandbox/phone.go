@@ -102,8 +102,9 @@ func (s *Sandbox) conversation(customer, sender string) chat {
 
 // chat puts a conversation together. The caller holds mu.
 func (s *Sandbox) chat(who pair) chat {
-	c := chat{Customer: who.customer, Sender: who.sender, Stopped: s.stopped[who]}
-	if wrote, ok := s.service[who]; ok && s.cfg.Now().Sub(wrote) < s.cfg.ServiceWindow {
+	known := pair{s.customer(who.customer), who.sender}
+	c := chat{Customer: who.customer, Sender: who.sender, Stopped: s.stopped[known]}
+	if wrote, ok := s.service[known]; ok && s.cfg.Now().Sub(wrote) < s.cfg.ServiceWindow {
 		c.OpenUntil = wrote.Add(s.cfg.ServiceWindow)
 	}
 	for _, m := range s.book.byPair[pair{who.customer, s.originOf(who.sender)}] {

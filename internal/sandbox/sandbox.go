@@ -118,6 +118,7 @@ type Sandbox struct {
 	heard     map[pair][]receivedRecord // what the customer of this pair wrote, in order
 	changed   uint64                    // counts what happens on the customers' phones
 	joined    map[string]time.Time      // customers of the provider's shared number
+	aliases   map[string]string         // by the id of a user who hides their number, the customer
 	templates map[string]*template
 	customers Customers
 	dice      dice
@@ -150,6 +151,7 @@ func (s *Sandbox) empty() {
 	s.heard = map[pair][]receivedRecord{}
 	s.changed++
 	s.joined = map[string]time.Time{}
+	s.aliases = map[string]string{}
 	s.templates = firstTemplates()
 	s.customers = s.cfg.customers()
 	s.dice = newDice(s.cfg.Seed)

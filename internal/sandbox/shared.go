@@ -54,9 +54,9 @@ func (s *Sandbox) hearJoin(rec receivedRecord) {
 	}
 	switch {
 	case strings.EqualFold(strings.TrimSpace(rec.Body), joinWords):
-		s.joined[rec.From] = rec.At
+		s.joined[s.customer(rec.From)] = rec.At
 	case rec.OptsOut != nil && *rec.OptsOut:
-		delete(s.joined, rec.From)
+		delete(s.joined, s.customer(rec.From))
 	}
 }
 
@@ -65,7 +65,7 @@ func (s *Sandbox) hearJoin(rec receivedRecord) {
 // caller holds mu.
 func (s *Sandbox) barred(snd *sender, m *message) int {
 	if snd.id == sharedNumber {
-		joined, ok := s.joined[m.request.to]
+		joined, ok := s.joined[m.customer]
 		switch {
 		case !ok || m.accepted.Sub(joined) >= joinLasts:
 			return codeNotJoined

@@ -2,7 +2,10 @@ package senders
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -40,14 +43,26 @@ type consentFact struct {
 }
 
 func consentKey(address, sender string) string {
-	return kindConsent + "." + delivery.CustomerToken(address) + "." + sender
+	return keyOfConsent(delivery.CustomerToken(address), sender)
+}
+
+func keyOfConsent(customer, sender string) string { return kindConsent + "." + customer + "." + sender }
+
+// consentKeys are all keys that what a customer said may be stored under, the
+// present one first.
+func consentKeys(address, sender string) []string {
+	keys := []string{consentKey(address, sender)}
+	if earlier, ok := delivery.EarlierToken(address); ok {
+		keys = append(keys, keyOfConsent(earlier, sender))
+	}
+	return keys
 }
 
 // target is the sender the gate is told the consent for. A fact that is not
 // about the customer and sender of its key was not stored by a registry.
 func (f consentFact) target(key string) (string, error) {
 	about, err := f.about()
-	if err != nil || consentKey(f.Address, about) != key || !f.State.valid() {
+	if err != nil || !slices.Contains(consentKeys(f.Address, about), key) || !f.State.valid() {
 		return "", fmt.Errorf("%w: %s does not fit its key", ErrMalformed, key)
 	}
 	if about == AllSenders {
@@ -114,7 +129,17 @@ func (r *Registry) PutConsent(ctx context.Context, address string, c Consent) (C
 		return Consent{}, err
 	}
 	about, _ := c.about()
-	_, err = change(ctx, r, consentKey(address, about), put[consentFact](c.event(address)), func(old consentFact) (consentFact, error) {
+	keys := consentKeys(address, about)
+	var earlier consentFact
+	for _, key := range keys[1:] {
+		if earlier, err = read[consentFact](ctx, r, key); err != nil && !errors.Is(err, ErrNotFound) {
+			return Consent{}, err
+		}
+	}
+	_, err = change(ctx, r, keys[0], put[consentFact](c.event(address)), func(old consentFact) (consentFact, error) {
+		if earlier.At.After(old.At) {
+			old = earlier
+		}
 		if c.At.Before(old.At) {
 			return old, fmt.Errorf("%w: the one of %s says %s; leave out at to override it",
 				ErrOlder, old.At.Format(time.RFC3339), old.State)
@@ -129,13 +154,21 @@ func (r *Registry) Consents(ctx context.Context, address string) ([]Consent, err
 	if !delivery.ValidCustomer(address) {
 		return nil, refuse("address", mustTo)
 	}
-	facts, err := listed[consentFact](ctx, r, consentKey(address, ""))
-	if err != nil {
-		return nil, err
+	last := map[string]Consent{}
+	for _, prefix := range consentKeys(address, "") {
+		facts, err := listed[consentFact](ctx, r, prefix)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range facts {
+			if known, ok := last[f.value.From]; !ok || known.At.Before(f.value.At) {
+				last[f.value.From] = f.value.Consent
+			}
+		}
 	}
-	consents := make([]Consent, 0, len(facts))
-	for _, f := range facts {
-		consents = append(consents, f.value.Consent)
+	consents := make([]Consent, 0, len(last))
+	for _, from := range slices.Sorted(maps.Keys(last)) {
+		consents = append(consents, last[from])
 	}
 	return consents, nil
 }

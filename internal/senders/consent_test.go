@@ -55,6 +55,43 @@ func TestAnOlderStatementNeverUndoesALaterOne(t *testing.T) {
 	require.Equal(t, ratelimit.In, w.gate.consents["491700000001 *"].Choice)
 }
 
+// TestAnOptOutKeptUnderAnEarlierKeyHolds: numbers of Argentina and Mexico had
+// two keys once, one for each form.
+func TestAnOptOutKeptUnderAnEarlierKeyHolds(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ long, short, digest string }{
+		"Argentina": {"whatsapp:+5491123456789", "whatsapp:+541123456789", "e9a22549bbbbccb976d0c751b7e5ea19"},
+		"Mexico":    {"whatsapp:+5215512345678", "whatsapp:+525512345678", "8a3b94bf7d6b4ce2c2c3587f7c412c70"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, senders.Config{})
+			_, err := w.facts.Put(t.Context(), "consent."+c.digest+"."+sender,
+				[]byte(`{"address":"`+c.long+`","from":"whatsapp:+`+sender+`","state":"out","source":"keyword","at":"2026-01-30T12:00:00Z"}`), 0)
+			require.NoError(t, err)
+			key := delivery.CustomerKey(c.long) + " " + sender
+			require.Equal(t, ratelimit.Out, w.refill(t, senders.Config{}).consents[key].Choice, "after a lost Redis")
+
+			for _, form := range []string{c.long, c.short} {
+				said, err := w.Consents(t.Context(), form)
+				require.NoError(t, err)
+				require.Len(t, said, 1)
+				require.Equal(t, senders.OptedOut, said[0].State)
+				_, err = w.PutConsent(t.Context(), form, senders.Consent{From: sender, State: senders.OptedIn, At: noon.Add(-48 * time.Hour)})
+				require.ErrorIs(t, err, senders.ErrOlder)
+			}
+
+			_, err = w.PutConsent(t.Context(), c.short, senders.Consent{From: sender, State: senders.OptedIn})
+			require.NoError(t, err)
+			said, err := w.Consents(t.Context(), c.long)
+			require.NoError(t, err)
+			require.Len(t, said, 1)
+			require.Equal(t, senders.OptedIn, said[0].State, "the later word holds")
+			require.Equal(t, ratelimit.In, w.refill(t, senders.Config{}).consents[key].Choice)
+		})
+	}
+}
+
 func TestABadConsentIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, senders.Config{})

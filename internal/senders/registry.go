@@ -28,9 +28,12 @@ const (
 type Config struct {
 	DefaultLimit Limit   // different customers per window; 0 stands for 250, Meta's first tier
 	DefaultMPS   float64 // messages a second; 0 stands for 80, Twilio's rate of a sender
-	PoolBy       PoolBy  // default PoolByAccount; a gate filled under the other one must be rebuilt
-	Account      string  // account of senders that name none; default "default"
-	Now          func() time.Time
+	// SenderMPS is the same for single senders whose rate is known beforehand,
+	// by token.
+	SenderMPS map[string]float64
+	PoolBy    PoolBy // default PoolByAccount; a gate filled under the other one must be rebuilt
+	Account   string // account of senders that name none; default "default"
+	Now       func() time.Time
 	// Seen, if set, names the senders that jobs came from, registered or not.
 	Seen func(ctx context.Context) (tokens []string, err error)
 	// Announce, if set, puts what was put by hand into the log, after the fact is

@@ -144,9 +144,7 @@ func (c Config) view(token string, f senderFact) Sender {
 	if f.Limit != nil {
 		s.Limit, s.LimitFrom = *f.Limit, ByHand
 	}
-	if f.MPS > 0 {
-		s.MPS = f.MPS
-	}
+	s.MPS = cmp.Or(f.MPS, c.SenderMPS[token], s.MPS)
 	s.Pool = f.Pool
 	if s.Pool == "" {
 		s.Pool = c.defaultPool(token, s.Account)

@@ -1,6 +1,7 @@
 -- Part: what is set for senders and pools, and which pool a sender counts in.
 
 local UNLIMITED = -1
+local own_mps = SENDER_MPS
 
 -- asked is the pool of a sender whose policy names none.
 local function read_sender(name, asked)
@@ -8,7 +9,7 @@ local function read_sender(name, asked)
     'member', 'rate', 'need')
   return {
     name = name, hash = SENDER_KEY .. name, pool = set(f[1]) or asked, set_limit = f[2] or '',
-    limit = tonumber(set(f[2]) or DEFAULT_LIMIT), mps = tonumber(set(f[3]) or DEFAULT_MPS),
+    limit = tonumber(set(f[2]) or DEFAULT_LIMIT), mps = tonumber(set(f[3]) or own_mps[name] or DEFAULT_MPS),
     paused = f[4] == '1', require_opt_in = f[5] == '1', tripped_until = tonumber(set(f[6]) or 0),
     member = f[7] or nil, rate = tonumber(f[8] or 0), needs = tonumber(f[9] or 0) > 0,
   }
