@@ -161,14 +161,14 @@ func (r *Registry) Consents(ctx context.Context, address string) ([]Consent, err
 			return nil, err
 		}
 		for _, f := range facts {
-			if known, ok := last[f.value.From]; !ok || known.At.Before(f.value.At) {
-				last[f.value.From] = f.value.Consent
+			if known, ok := last[f.about]; !ok || known.At.Before(f.value.At) {
+				last[f.about] = f.value.Consent
 			}
 		}
 	}
 	consents := make([]Consent, 0, len(last))
-	for _, from := range slices.Sorted(maps.Keys(last)) {
-		consents = append(consents, last[from])
+	for _, about := range slices.Sorted(maps.Keys(last)) {
+		consents = append(consents, last[about])
 	}
 	return consents, nil
 }
