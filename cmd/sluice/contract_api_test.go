@@ -84,6 +84,19 @@ func TestEveryRouteOfTheAPI(t *testing.T) {
 		{"POST", "/v1/jobs/nobody/cancel", "", 404, "not_found"},
 		{"POST", "/v1/jobs/waits/cancel", "", 200, record},
 
+		{"POST", "/v1/jobs/gone/redrive", "", 409, "conflict"},
+		{"POST", "/v1/jobs/nobody/redrive", "", 404, "not_found"},
+		{"POST", "/v1/jobs/redrive", `{"status":"failed","code":63016}`, 200, "redriven refused results"},
+		{"POST", "/v1/jobs/redrive", `{}`, 400, "invalid_field status"},
+		{"POST", "/v1/jobs/redrive", `{"status":"flying"}`, 400, "invalid_field status"},
+		{"POST", "/v1/jobs/redrive", `{"colour":"red"}`, 400, "invalid_field colour"},
+
+		{"POST", "/v1/plan", `{"from":"whatsapp:+` + alpha + `","to":["whatsapp:+15552000001"],"category":"utility"}`, 200,
+			"new known in_window opted_out free_now finishes_at"},
+		{"POST", "/v1/plan", `{"from":"tel","to":[]}`, 400, "invalid_field from"},
+		{"POST", "/v1/plan", `{"from":"whatsapp:+` + alpha + `","to":["tel"]}`, 400, "invalid_field to"},
+		{"POST", "/v1/plan", `{"from":"whatsapp:+` + alpha + `","to":["whatsapp:+15552000001"],"category":"promotion"}`, 400, "invalid_field category"},
+
 		{"GET", "/v1/senders", "", 200, "senders"},
 		{"GET", "/v1/senders/" + alpha, "", 200, "sender pool limit mps account require_opt_in"},
 		{"GET", "/v1/senders/nobody", "", 400, "invalid_field sender"},
