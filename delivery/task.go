@@ -66,6 +66,14 @@ func (i Intent) Event() Event {
 	return e
 }
 
+// Task is the job as it was about to be sent, for the given attempt: as it is
+// handed to a queue that does not have it.
+func (i Intent) Task(attempt int) Task {
+	return Task{
+		Job: i.Job, Attempt: attempt, Published: i.Published, Announced: true, Redriven: i.Redriven, Trace: i.Trace,
+	}
+}
+
 // Action is what becomes of a queued message once it was handled.
 type Action int
 

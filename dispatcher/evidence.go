@@ -19,7 +19,8 @@ func (d *Dispatcher) settlePrior(ctx context.Context, task delivery.Task, v rate
 		return d.tell(ctx, task, arrived(task, v))
 	}
 	if v.SID != "" {
-		return Step{Settlement: ack()}
+		// Told once more: a log that was restored from a backup may not have it.
+		return d.tell(ctx, task, taken(task, v.SID, v.Now, ""))
 	}
 	// An attempt ends one ack wait after its grant at the latest. Until then
 	// the earlier delivery may still be at work, and nothing is amiss. One that

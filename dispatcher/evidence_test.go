@@ -195,7 +195,13 @@ func TestWhatTheRecordAlreadyKnows(t *testing.T) {
 				want = c.want(w)
 			}
 			require.Equal(t, want, w.handler.Handle(t.Context(), taskOf(template("a"))))
-			require.Len(t, w.log.entries, before)
+			added := w.log.entries[before:]
+			if w.log.record("a").SID == "" {
+				require.Empty(t, added)
+			} else { // the gate knows it, and a log that was restored from a backup may not
+				require.Len(t, added, 1)
+				require.Equal(t, "queued:SM1", added[0].Event.ID)
+			}
 			require.Zero(t, w.phone.lists)
 			require.Zero(t, w.phone.calls)
 		})

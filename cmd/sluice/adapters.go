@@ -187,7 +187,9 @@ type unfinished struct{ ledger *ledger.Ledger }
 const mostUnfinished = 5000
 
 func (u unfinished) Unfinished(ctx context.Context, before time.Time) ([]delivery.Record, error) {
-	query := ledger.Query{Status: []delivery.Status{delivery.StatusQueued, delivery.StatusSent}, Until: before, Limit: ledger.MaxLimit}
+	query := ledger.Query{Until: before,
+		Status: []delivery.Status{delivery.StatusSending, delivery.StatusUnknown, delivery.StatusQueued, delivery.StatusSent},
+		Limit:  ledger.MaxLimit}
 	var all []delivery.Record
 	for len(all) < mostUnfinished {
 		records, next, err := u.ledger.List(ctx, query)

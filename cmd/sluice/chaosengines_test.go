@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -16,20 +17,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// natsVariable makes the test binary run a NATS server and no test: address and
-// folder. So a server can be ended with kill -9 without one being installed.
+// natsVariable makes the test binary run a NATS server and no test: address,
+// folder and the bytes that it may store. So a server can be ended with kill -9 without one being installed.
 const natsVariable = "SLUICE_TEST_NATS"
 
 // serveNATS runs until it is told to end.
 func serveNATS(spec string) int {
-	addr, dir, _ := strings.Cut(spec, ",")
+	addr, rest, _ := strings.Cut(spec, ",")
+	dir, most, _ := strings.Cut(rest, ",")
 	host, text, err := net.SplitHostPort(addr)
 	port, wrong := strconv.Atoi(text)
-	if err != nil || wrong != nil {
+	store, odd := strconv.ParseInt(most, 10, 64)
+	if errors.Join(err, wrong, odd) != nil {
 		fmt.Fprintln(os.Stderr, natsVariable, spec)
 		return 2
 	}
-	s, err := server.NewServer(&server.Options{Host: host, Port: port, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true})
+	s, err := server.NewServer(&server.Options{Host: host, Port: port, JetStream: true, StoreDir: dir, JetStreamMaxStore: store, NoSigs: true, NoLog: true})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -47,9 +50,15 @@ func serveNATS(spec string) int {
 // it.
 func childNATS(t testing.TB, addr, dir string) *process {
 	t.Helper()
+	return boundedNATS(t, addr, dir, 1<<40)
+}
+
+// boundedNATS is childNATS with room for so many bytes.
+func boundedNATS(t testing.TB, addr, dir string, most int64) *process {
+	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	p := startProgram(t, env{natsVariable: addr + "," + dir}, self)
+	p := startProgram(t, env{natsVariable: fmt.Sprintf("%s,%s,%d", addr, dir, most)}, self)
 	eventually(t, func() bool {
 		nc, err := nats.Connect("nats://" + addr)
 		if err == nil {

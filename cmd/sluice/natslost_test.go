@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 )
 
@@ -24,13 +25,20 @@ type engined struct {
 
 func startEngined(t *testing.T) *engined {
 	t.Helper()
+	return startBounded(t, 1<<40)
+}
+
+// startBounded is startEngined on a NATS with room for so many bytes.
+func startBounded(t *testing.T, most int64) *engined {
+	t.Helper()
 	lookRedis(t)
 	e := &engined{natsAddr: fixedAddr(t), natsDir: t.TempDir()}
 	redisAddr := fixedAddr(t)
 	startRedis(t, redisAddr)
-	e.server = childNATS(t, e.natsAddr, e.natsDir)
+	e.server = boundedNATS(t, e.natsAddr, e.natsDir, most)
 	settings := quick(t).with("SLUICE_NATS_URL", "nats://"+e.natsAddr, "SLUICE_REDIS_URL", "redis://"+redisAddr,
-		"SLUICE_API_ADDR", fixedAddr(t), "SLUICE_CALLBACKS_ADDR", fixedAddr(t), "SLUICE_WINDOW", "1h")
+		"SLUICE_API_ADDR", fixedAddr(t), "SLUICE_CALLBACKS_ADDR", fixedAddr(t), "SLUICE_WINDOW", "1h",
+		"SLUICE_JOBS_MAX_BYTES", "1000000")
 	settings["SLUICE_PUBLIC_URL"] = "http://" + settings["SLUICE_CALLBACKS_ADDR"]
 	judge := startProvider(t, settings)
 	settings["SLUICE_MESSAGES_URL"] = judge.base
@@ -50,6 +58,19 @@ func TestNATSLost(t *testing.T) {
 	e.api.await("before", "delivered", "read")
 	e.server.kill()
 
+	e.requireUnavailable(t)
+
+	e.server = childNATS(t, e.natsAddr, e.natsDir)
+	eventually(t, func() bool { return e.api.post(notice("meanwhile", alpha, 2)).status == http.StatusAccepted },
+		func() string { return "not taken" })
+	e.api.await("meanwhile", "delivered", "read")
+	e.provider.requireOnce([]string{"before", "meanwhile"})
+}
+
+// requireUnavailable asks API and callbacks side by side for what has to be
+// stored, each of which says 503, the API also when to try again.
+func (e *engined) requireUnavailable(t *testing.T) {
+	t.Helper()
 	patient := &http.Client{Timeout: patience}
 	defer patient.CloseIdleConnections()
 	type reply struct {
@@ -87,12 +108,41 @@ func TestNATSLost(t *testing.T) {
 		}
 	}
 	require.Equal(t, 1, told, "the API says when to try again")
+}
 
-	e.server = childNATS(t, e.natsAddr, e.natsDir)
-	eventually(t, func() bool { return e.api.post(notice("meanwhile", alpha, 2)).status == http.StatusAccepted },
-		func() string { return "not taken" })
-	e.api.await("meanwhile", "delivered", "read")
-	e.provider.requireOnce([]string{"before", "meanwhile"})
+// TestNATSFull: a server without room refuses everybody clearly, and everything
+// goes on once it has some.
+func TestNATSFull(t *testing.T) {
+	t.Parallel()
+	e := startBounded(t, 4<<20)
+	require.Equal(t, http.StatusAccepted, e.api.post(notice("before", alpha, 1)).status)
+	e.api.await("before", "delivered", "read")
+	e.fill(t)
+	e.requireUnavailable(t)
+	_, err := e.nats.try(subject("normal", alpha), notice("bare", alpha, 3).json(), "bare")
+	var refused *jetstream.APIError
+	require.ErrorAs(t, err, &refused)
+	require.EqualValues(t, 10023, refused.ErrorCode)
+
+	require.NoError(t, e.nats.js.DeleteStream(t.Context(), "OTHER"))
+	for n, id := range []string{"meanwhile", "bare"} {
+		eventually(t, func() bool { return e.api.post(notice(id, alpha, n+2)).status == http.StatusAccepted },
+			func() string { return "not taken" })
+		e.api.await(id, "delivered", "read")
+	}
+	e.provider.requireOnce([]string{"before", "meanwhile", "bare"})
+}
+
+// fill uses up what NATS may store, by somebody else's stream.
+func (e *engined) fill(t *testing.T) {
+	t.Helper()
+	_, err := e.nats.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"other"}})
+	require.NoError(t, err)
+	for size := 256 << 10; size > 0; size /= 2 {
+		for err = nil; err == nil; {
+			_, err = e.nats.js.Publish(t.Context(), "other", make([]byte, size))
+		}
+	}
 }
 
 // sandboxAccount is who signs in to the sandbox where nobody is configured.
@@ -108,6 +158,12 @@ func TestNATSRestoredFromABackup(t *testing.T) {
 		require.Equal(t, http.StatusAccepted, e.api.post(notice(id, alpha, i)).status)
 		e.api.await(id, "delivered", "read")
 	}
+	// One message is under way when the backup is made: its answer is lost, and
+	// so are its callbacks.
+	e.provider.faults(fields{"drop_response": 1, "callback_lost": 1})
+	require.Equal(t, http.StatusAccepted, e.api.post(notice("open", alpha, 4)).status)
+	e.api.await("open", "sending", "unknown")
+	e.provider.faults(fields{})
 	e.restartNATS(t, func() { e.backUp(t) })
 	for i := range 5 {
 		id := fmt.Sprintf("since-%d", i)
@@ -123,12 +179,15 @@ func TestNATSRestoredFromABackup(t *testing.T) {
 	require.Zero(t, rebuilt.code, rebuilt.stderr)
 	require.Equal(t, http.StatusAccepted, e.api.post(notice("new", alpha, 20)).status)
 	require.Equal(t, "paused", e.api.await("new", "parked").Reason)
+	open := e.api.await("open", "queued")
+	require.Contains(t, open.types(), "unknown")
+	require.Equal(t, 1, open.Attempt, "it was looked for, and found")
 	e.api.must(http.MethodPost, "/v1/resume", nil, nil)
 	e.api.await("new", "delivered", "read")
 	for i := range 3 {
 		require.Contains(t, []string{"delivered", "read"}, e.api.job(fmt.Sprintf("old-%d", i)).Status)
 	}
-	e.provider.requireOnce([]string{"old-0", "old-1", "old-2", "since-0", "since-1", "since-2", "since-3", "since-4", "new"})
+	e.provider.requireOnce([]string{"old-0", "old-1", "old-2", "open", "since-0", "since-1", "since-2", "since-3", "since-4", "new"})
 }
 
 func (e *engined) restartNATS(t *testing.T, between func()) {

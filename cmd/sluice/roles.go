@@ -124,8 +124,8 @@ func trackerRole(_ context.Context, s *system) (*role, error) {
 		})
 	}
 	client := s.newProvider(nil)
-	stale := tracker.NewStale(fetcher{client}, unfinished{s.ledger}, s.log, s.log, s.gate, tracker.StaleConfig{
-		Holder: s.holder, After: s.cfg.StaleAfter, Log: s.logger,
+	stale := tracker.NewStale(fetcher{client}, unfinished{s.ledger}, s.log, s.room, s.log, s.gate, tracker.StaleConfig{
+		Holder: s.holder, After: s.cfg.StaleAfter, Unclear: s.cfg.AckWait + s.cfg.UnknownGrace, Log: s.logger,
 	})
 	s.metrics.registry.MustRegister(lag("gate", gate.Applied), lag("ledger", state.Applied), gauges{s})
 	accounts, ends := s.senderAccounts()

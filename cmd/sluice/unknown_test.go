@@ -40,3 +40,22 @@ func TestLostCallbacks(t *testing.T) {
 	found := h.api.await("order-20", "delivered", "read")
 	require.Equal(t, h.provider.ledger()["order-20"][0].SID, found.SID)
 }
+
+// TestAnUnclearJobOutlivesItsQueue: the message that would have come back for it
+// is gone, as after streams were restored from backups of different times.
+func TestAnUnclearJobOutlivesItsQueue(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t, quick(t).with("SLUICE_STALE_AFTER", "1s", "SLUICE_UNKNOWN_GRACE", "3s"))
+	h.provider.faults(fields{"drop_response": 1, "callback_lost": 1})
+	require.Equal(t, http.StatusAccepted, h.api.post(notice("order-21", alpha, 1)).status)
+	h.api.await("order-21", "unknown")
+	h.provider.faults(fields{})
+	for _, name := range []string{"SLUICE_JOBS", "SLUICE_WAIT"} {
+		stream, err := h.nats.js.Stream(t.Context(), name)
+		require.NoError(t, err)
+		require.NoError(t, stream.Purge(t.Context()))
+	}
+	found := h.api.await("order-21", "queued", "sent", "delivered", "read")
+	require.Equal(t, 1, found.Attempt)
+	h.provider.requireOnce([]string{"order-21"})
+}

@@ -83,7 +83,8 @@ func (l *Log) last(ctx context.Context, subject string, out any) (found bool, er
 	return true, nil
 }
 
-// Redrive puts a job back to the dispatchers for a further attempt. Once it
+// Redrive puts a job back to the dispatchers for a further attempt, or for one
+// whose outcome is open. Once it
 // returns nil the attempt will be made. Its message is named by job and
 // attempt, so that of two requests for one attempt one counts; a copy beyond
 // the dedupe window is caught by the grant of the first.

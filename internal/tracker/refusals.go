@@ -126,10 +126,7 @@ func (r *Refusals) Take(ctx context.Context, e delivery.Event) error {
 	}
 	// Once parked the job has its turn like any other. A crash before leads back
 	// here; one after parks nothing more, or a copy that the grant catches.
-	_, err = r.room.Park(ctx, delivery.Task{
-		Job: intent.Job, Attempt: e.Attempt, Published: intent.Published, Announced: true,
-		Redriven: intent.Redriven, Trace: intent.Trace,
-	})
+	_, err = r.room.Park(ctx, intent.Task(e.Attempt))
 	return err
 }
 

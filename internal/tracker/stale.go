@@ -24,10 +24,16 @@ type Report struct {
 	Message string
 }
 
-// Unfinished lists jobs that the provider took before the given time and whose
-// delivery is still awaited, without their timelines.
+// Unfinished lists jobs from before the given time, without their timelines,
+// that are being sent, of which nobody knows whether they were, or whose delivery
+// is still awaited.
 type Unfinished interface {
 	Unfinished(ctx context.Context, before time.Time) ([]delivery.Record, error)
+}
+
+// Dispatchers take a job that may be in no queue. Repeating it is harmless.
+type Dispatchers interface {
+	Redrive(ctx context.Context, task delivery.Task) error
 }
 
 // Appender puts events into the log.
@@ -39,8 +45,11 @@ type Appender interface {
 type StaleConfig struct {
 	Holder string        // unique per process
 	After  time.Duration // without news, after which a message is asked for, default 5m
-	Clock  func() time.Time
-	Log    *slog.Logger
+	// Unclear is how long the outcome of an attempt may be open while all goes
+	// well: ack wait and grace. Default 1m.
+	Unclear time.Duration
+	Clock   func() time.Time
+	Log     *slog.Logger
 }
 
 // Stale asks for messages whose callbacks are overdue, since the provider
@@ -50,17 +59,24 @@ type StaleConfig struct {
 // provider that cannot be asked is let alone until the next pass. One tracker
 // does it, under a lease; what it remembers is lost with it and only saves
 // requests.
+//
+// A job without a SID, whose attempt nobody seems to look after, is handed to the
+// dispatchers once more. Its message may have been lost with the queue, as when
+// streams are restored from backups of different times. If it was not, this is a
+// copy like any other: it finds the attempt granted, sends nothing, and looks for
+// evidence.
 type Stale struct {
 	messages Messages
 	jobs     Unfinished
 	intents  Intents
+	queue    Dispatchers
 	log      Appender
 	lessor   Lessor
 	cfg      StaleConfig
-	looks    map[string]look // the last of each message, by SID; of Run's goroutine
+	looks    map[string]look // the last at each job; of Run's goroutine
 }
 
-// look is that a message was asked for.
+// look is that a job's message was asked for.
 type look struct {
 	news time.Time     // the last there was of its job
 	next time.Duration // the age from which on it may be asked for again
@@ -75,15 +91,16 @@ const (
 )
 
 // NewStale makes it from its parts.
-func NewStale(m Messages, jobs Unfinished, intents Intents, log Appender, lessor Lessor, cfg StaleConfig) *Stale {
+func NewStale(m Messages, jobs Unfinished, intents Intents, queue Dispatchers, log Appender, lessor Lessor, cfg StaleConfig) *Stale {
 	cfg.After = cmp.Or(cfg.After, 5*time.Minute)
+	cfg.Unclear = cmp.Or(cfg.Unclear, time.Minute)
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Stale{messages: m, jobs: jobs, intents: intents, log: log, lessor: lessor, cfg: cfg, looks: map[string]look{}}
+	return &Stale{messages: m, jobs: jobs, intents: intents, queue: queue, log: log, lessor: lessor, cfg: cfg, looks: map[string]look{}}
 }
 
 // Run asks until ctx ends, and returns nil then.
@@ -114,12 +131,12 @@ func (s *Stale) Pass(ctx context.Context) error {
 		if !s.due(r, age) {
 			continue
 		}
-		err := s.ask(ctx, r, now)
+		err := s.see(ctx, r, now)
 		next := staleGrowth * age
 		if err != nil {
 			next = age + s.cfg.After // and not before those behind it had their turn
 		}
-		s.looks[r.SID] = look{r.UpdatedAt, next}
+		s.looks[r.ID] = look{r.UpdatedAt, next}
 		if err != nil {
 			return err
 		}
@@ -130,19 +147,50 @@ func (s *Stale) Pass(ctx context.Context) error {
 	return nil
 }
 
-// forget drops the looks of messages that are no longer awaited.
+// forget drops the looks at jobs that are no longer awaited.
 func (s *Stale) forget(awaited []delivery.Record) {
-	sids := make(map[string]bool, len(awaited))
+	ids := make(map[string]bool, len(awaited))
 	for _, r := range awaited {
-		sids[r.SID] = true
+		ids[r.ID] = true
 	}
-	maps.DeleteFunc(s.looks, func(sid string, _ look) bool { return !sids[sid] })
+	maps.DeleteFunc(s.looks, func(id string, _ look) bool { return !ids[id] })
 }
 
 func (s *Stale) due(r delivery.Record, age time.Duration) bool {
-	last := s.looks[r.SID]
+	patience, last := s.cfg.After, s.looks[r.ID]
+	if unclear(r) {
+		patience += s.cfg.Unclear
+	}
 	fresh := !last.news.Equal(r.UpdatedAt)
-	return r.SID != "" && age >= s.cfg.After && age <= staleLongest && (fresh || age >= last.next)
+	return age >= patience && age <= staleLongest && (fresh || age >= last.next)
+}
+
+// unclear reports whether nobody knows, or knew lately, what came of the job's
+// attempt.
+func unclear(r delivery.Record) bool {
+	return r.Status == delivery.StatusSending || r.Status == delivery.StatusUnknown
+}
+
+func (s *Stale) see(ctx context.Context, r delivery.Record, now time.Time) error {
+	switch {
+	case unclear(r):
+		return s.handOver(ctx, r)
+	case r.SID != "":
+		return s.ask(ctx, r, now)
+	}
+	return nil
+}
+
+// handOver gives the dispatchers the attempt whose outcome is open. What they
+// find is told by them; a crash before or after leads back here.
+func (s *Stale) handOver(ctx context.Context, r delivery.Record) error {
+	intent, found, err := s.intents.LastIntent(ctx, delivery.SenderToken(r.From), r.ID)
+	if err != nil || !found || intent.Attempt != r.Attempt {
+		return err
+	}
+	s.cfg.Log.InfoContext(ctx, "job handed to the dispatchers once more: nothing was heard of its attempt",
+		"job", r.ID, "attempt", r.Attempt)
+	return s.queue.Redrive(ctx, intent.Task(r.Attempt))
 }
 
 // ask tells the log what the provider says, if that is news. A message that

@@ -19,6 +19,7 @@ type silentProvider struct {
 	reports map[string]tracker.Report
 	asked   []string
 	told    []delivery.Event
+	handed  []delivery.Task  // to the dispatchers
 	unread  error            // the log cannot be read
 	silent  map[string]error // who does not answer
 }
@@ -50,6 +51,11 @@ func (q *silentProvider) LastIntent(_ context.Context, _, id string) (delivery.I
 	return delivery.Intent{Job: delivery.Job{ID: id, Body: "hello", ContentSID: "HX1"}, Attempt: 2, FreeForm: true}, true, nil
 }
 
+func (q *silentProvider) Redrive(_ context.Context, task delivery.Task) error {
+	q.handed = append(q.handed, task)
+	return nil
+}
+
 func (q *silentProvider) Lease(context.Context, string, string, time.Duration) (bool, error) {
 	return true, nil
 }
@@ -75,7 +81,7 @@ func TestStaleTellsWhatNoCallbackTold(t *testing.T) {
 				"SMfailed": {Status: "undelivered", Code: 63024, Message: "not on WhatsApp"},
 			},
 		}
-		s := tracker.NewStale(q, q, q, q, q, tracker.StaleConfig{})
+		s := tracker.NewStale(q, q, q, q, q, q, tracker.StaleConfig{})
 		require.NoError(t, s.Pass(t.Context()))
 		require.Equal(t, []string{"SMold", "SMsame", "SMlost", "SMfailed"}, q.asked, "the new one has its time")
 		require.Len(t, q.told, 2, "what is known already, or to nobody, is no news")
@@ -98,7 +104,7 @@ func TestStaleTellsWhatWaitsAgain(t *testing.T) {
 			reports: map[string]tracker.Report{"SMa": {Status: "undelivered", Code: code}},
 		}
 		now := time.Now()
-		s := tracker.NewStale(q, q, q, q, q, tracker.StaleConfig{Clock: func() time.Time { return now }})
+		s := tracker.NewStale(q, q, q, q, q, q, tracker.StaleConfig{Clock: func() time.Time { return now }})
 		if code == 63016 {
 			q.unread = errBroken
 			require.ErrorIs(t, s.Pass(t.Context()), errBroken)
@@ -119,7 +125,7 @@ func TestStaleAsksLessAndLess(t *testing.T) {
 		begun := time.Now()
 		now := begun
 		q := &silentProvider{records: []delivery.Record{sentAt("blocked", begun)}, reports: map[string]tracker.Report{"SMblocked": {Status: "sent"}}}
-		s := tracker.NewStale(q, q, q, q, q, tracker.StaleConfig{After: time.Minute, Clock: func() time.Time { return now }})
+		s := tracker.NewStale(q, q, q, q, q, q, tracker.StaleConfig{After: time.Minute, Clock: func() time.Time { return now }})
 		var ages []time.Duration
 		for ; now.Sub(begun) < 72*time.Hour; now = now.Add(time.Minute) {
 			before := len(q.asked)
@@ -142,7 +148,7 @@ func TestStaleAsksAgainSoonWhatItCouldNotAsk(t *testing.T) {
 		records: []delivery.Record{sentAt("a", begun), sentAt("b", begun)}, silent: map[string]error{"SMa": errBroken},
 		reports: map[string]tracker.Report{"SMa": {Status: "delivered"}, "SMb": {Status: "sent"}},
 	}
-	s := tracker.NewStale(q, q, q, q, q, tracker.StaleConfig{After: time.Minute, Clock: func() time.Time { return now }})
+	s := tracker.NewStale(q, q, q, q, q, q, tracker.StaleConfig{After: time.Minute, Clock: func() time.Time { return now }})
 	pass := func(after time.Duration) (asked []string, err error) {
 		now, q.asked = now.Add(after), nil
 		err = s.Pass(t.Context())
@@ -161,13 +167,43 @@ func TestStaleAsksAgainSoonWhatItCouldNotAsk(t *testing.T) {
 	require.Equal(t, delivery.EventDelivered, q.told[0].Type)
 }
 
+// TestStaleHandsOverWhatNobodyLooksAfter: the dispatchers get an attempt of which
+// nothing is heard, later than any that is looked after, and less and less often.
+func TestStaleHandsOverWhatNobodyLooksAfter(t *testing.T) {
+	t.Parallel()
+	begun := time.Now()
+	for _, status := range []delivery.Status{delivery.StatusSending, delivery.StatusUnknown} {
+		now := begun
+		job, other := sentAt("a", begun), sentAt("b", begun)
+		job.SID, job.Status = "", status
+		other.SID, other.Status, other.Attempt = "", status, 3 // the log's last intent is of another attempt
+		q := &silentProvider{records: []delivery.Record{job, other}}
+		s := tracker.NewStale(q, q, q, q, q, q, tracker.StaleConfig{
+			After: time.Minute, Unclear: time.Minute, Clock: func() time.Time { return now },
+		})
+		var ages []time.Duration
+		for ; now.Sub(begun) < time.Hour; now = now.Add(time.Minute) {
+			before := len(q.handed)
+			require.NoError(t, s.Pass(t.Context()))
+			if len(q.handed) > before {
+				ages = append(ages, now.Sub(begun))
+			}
+		}
+		require.Equal(t, []time.Duration{2 * time.Minute, 8 * time.Minute, 32 * time.Minute}, ages)
+		require.Empty(t, q.asked, "there is no SID to ask for")
+		require.Equal(t, delivery.Task{
+			Job: delivery.Job{ID: "a", Body: "hello", ContentSID: "HX1"}, Attempt: 2, Announced: true,
+		}, q.handed[0])
+	}
+}
+
 // TestStaleBeginsAnewWithNews: what was asked before they came counts no more.
 func TestStaleBeginsAnewWithNews(t *testing.T) {
 	t.Parallel()
 	begun := time.Now()
 	now := begun.Add(time.Hour)
 	q := &silentProvider{records: []delivery.Record{sentAt("a", begun)}, reports: map[string]tracker.Report{"SMa": {Status: "sent"}}}
-	s := tracker.NewStale(q, q, q, q, q, tracker.StaleConfig{After: time.Minute, Clock: func() time.Time { return now }})
+	s := tracker.NewStale(q, q, q, q, q, q, tracker.StaleConfig{After: time.Minute, Clock: func() time.Time { return now }})
 	require.NoError(t, s.Pass(t.Context()))
 	q.records[0].UpdatedAt = now
 	now = now.Add(time.Minute)
@@ -182,7 +218,7 @@ func TestStaleRunsUnderItsLeaseUntilToldToStop(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		q := &silentProvider{records: []delivery.Record{sentAt("old", time.Now())}, reports: map[string]tracker.Report{"SMold": {Status: "read"}}}
-		s := tracker.NewStale(q, q, q, q, q, tracker.StaleConfig{After: time.Minute})
+		s := tracker.NewStale(q, q, q, q, q, q, tracker.StaleConfig{After: time.Minute})
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 		defer cancel()
 		require.NoError(t, s.Run(ctx))
