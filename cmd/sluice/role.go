@@ -16,6 +16,7 @@ type role struct {
 	servers []task // end when the workers have ended
 	ready   func(context.Context) error
 	lines   map[string]string // what the ready line tells
+	drain   time.Duration     // within which all has to end
 }
 
 // builder makes a role of a system.
@@ -81,6 +82,7 @@ func (p *program) runRole(ctx context.Context, cfg Config, build builder) error 
 	}
 	r.servers = append(r.servers, serve(admin, s.metrics.admin(r.readyNow(ctx))))
 	r.lines["admin"] = urlOf(admin)
+	r.drain = cfg.DrainTimeout
 	return p.run(ctx, r)
 }
 
@@ -92,6 +94,8 @@ func (p *program) run(ctx context.Context, r *role) error {
 		}
 		return p.readyLine(r)
 	}
+	ctx, release := inOrder(ctx, r.drain)
+	defer release()
 	return runStages(ctx, append([]task{announce}, r.workers...), r.servers)
 }
 

@@ -63,6 +63,7 @@ func (p *program) sandbox(ctx context.Context, cfg Config, with sandbox.Config) 
 	r := &role{
 		name: "sandbox", lines: map[string]string{"sandbox": urlOf(l)},
 		ready:   func(context.Context) error { return nil },
+		drain:   cfg.DrainTimeout,
 		servers: []task{serve(l, stand.Handler()), stand.Run},
 	}
 	// Only where it is named: at its default it would be in the way of the roles

@@ -1,7 +1,10 @@
 package main_test
 
 import (
+	"io"
+	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,4 +48,27 @@ func TestStopsIdle(t *testing.T) {
 		require.Zero(t, code, p.stderr.String())
 		require.Less(t, took, 2*time.Second, "%v", args)
 	}
+}
+
+// TestStopsInTimeWhateverClientsDo: one that sends half of a request, one that
+// sends nothing and one that follows the events.
+func TestStopsInTimeWhateverClientsDo(t *testing.T) {
+	t.Parallel()
+	const drain = 2 * time.Second
+	up := start(t, quick(t).with("SLUICE_DRAIN_TIMEOUT", drain.String()), "up")
+	addr := strings.TrimPrefix(up.ready().API, "http://")
+	for _, said := range []string{
+		"", "GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+		"POST /v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-ndjson\r\nContent-Length: 1000\r\n\r\n{",
+	} {
+		client, err := net.Dial("tcp", addr)
+		require.NoError(t, err)
+		defer client.Close()
+		_, err = io.WriteString(client, said)
+		require.NoError(t, err)
+	}
+	require.Equal(t, http.StatusOK, newSite(t, "http://"+addr).do(http.MethodGet, "/healthz", nil).status) // they are served
+	code, took := up.terminate()
+	require.Zero(t, code, up.stderr.String())
+	require.Less(t, took, drain+2*time.Second)
 }
