@@ -31,10 +31,11 @@ const (
 	prefixJob = "{sluice}:job:"
 
 	// prefixSender + sender: hash, policy (pool, limit, mps, paused, reason,
-	// optin, version), trip (until, fault), the pool whose member it is
+	// optin, version), trip (until, fault), cut (the share of its rate that the
+	// last cut left and its µs), the pool whose member it is
 	// (member), the µs at which its rate is free again (rate) and how many of
 	// its waiting jobs need a place, by priority (need0 to need2, and need for all).
-	// Owner: sender, trip, admit, cancel, apply, waiting. Life: for ever.
+	// Owner: sender, trip, cut, admit, cancel, apply, waiting. Life: for ever.
 	prefixSender = "{sluice}:sender:"
 
 	// prefixPool + pool: hash, policy (limit, reserve, paused, reason, closed,

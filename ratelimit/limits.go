@@ -31,7 +31,9 @@ type PoolLimits struct {
 type SenderLimits struct {
 	Sender            string
 	Limit, Used, Free int
-	MPS               float64
+	// MPS is the sender's rate, messages a second; EffectiveMPS what is left of it
+	// now, see [Gate.CutRate].
+	MPS, EffectiveMPS float64
 	NextFreeAt        time.Time
 	// Paused is set by a policy, and by a trip until TrippedUntil.
 	Paused       bool

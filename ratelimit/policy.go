@@ -142,6 +142,24 @@ func (g *Gate) Trip(ctx context.Context, sender, reason string, until time.Time)
 	return err
 }
 
+// CutRate halves the rate of a sender that the provider found too fast, never
+// below an eighth of what is set. From then on it grows by an eighth of what is
+// set each minute, until all is back. sent is when the message that the provider
+// objected to was granted, on the gate's clock: one from before the last cut went
+// at the rate of before, and cuts nothing. It returns the rate that is left,
+// messages a second, and whether it was cut. Like a trip it is no policy: a Redis
+// that loses its data forgets it.
+func (g *Gate) CutRate(ctx context.Context, sender string, sent time.Time) (mps float64, cut bool, err error) {
+	if sender == "" || sent.IsZero() {
+		return 0, false, errors.New("cut rate: sender and the time of a grant must be set")
+	}
+	reply, err := g.ask(ctx, g.scripts.cut, []string{senderKey(sender)}, sender, micros(sent))
+	if err != nil {
+		return 0, false, err
+	}
+	return decodeCut(reply)
+}
+
 func validLimit(limit *int) bool { return limit == nil || *limit >= Unlimited }
 
 // limitText is a limit as the scripts take it, empty for the default.

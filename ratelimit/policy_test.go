@@ -156,7 +156,7 @@ func TestSendersWithoutPolicyAreListed(t *testing.T) {
 		back := startAt.Add(24*time.Hour + time.Minute)
 		require.Equal(t, ratelimit.PoolLimits{
 			Pool: "by traffic", Limit: 2, Used: 1, Free: 1, NextFreeAt: back, Now: startAt,
-			Senders: []ratelimit.SenderLimits{{Sender: sender, Limit: 2, Used: 1, Free: 1, MPS: 2.5, NextFreeAt: back}},
+			Senders: []ratelimit.SenderLimits{{Sender: sender, Limit: 2, Used: 1, Free: 1, MPS: 2.5, EffectiveMPS: 2.5, NextFreeAt: back}},
 		}, b.pool(t, "by traffic"))
 		require.Equal(t, ratelimit.PoolLimits{
 			Pool: "unheard of", Now: startAt, Senders: []ratelimit.SenderLimits{},

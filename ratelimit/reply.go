@@ -93,7 +93,7 @@ func decodePoolRow(reply any, p *PoolLimits) error {
 }
 
 func decodeSenderRow(reply any) (SenderLimits, error) {
-	row, err := decodeRow(reply, 9)
+	row, err := decodeRow(reply, 10)
 	if err != nil {
 		return SenderLimits{}, err
 	}
@@ -102,6 +102,7 @@ func decodeSenderRow(reply any) (SenderLimits, error) {
 		Sender: row[0], Limit: n.int(row[1]), Used: n.int(row[2]), MPS: n.float(row[3]),
 		NextFreeAt: n.time(row[4]), Paused: row[5] == "1", PausedReason: row[6],
 		TrippedUntil: n.time(row[7]), RequireOptIn: row[8] == "1",
+		EffectiveMPS: n.float(row[9]),
 	}
 	s.Free = free(s.Limit, s.Used)
 	return s, n.err
@@ -113,6 +114,22 @@ func free(limit, used int) int {
 		return Unlimited
 	}
 	return max(0, limit-used)
+}
+
+// decodeCut reads the reply of cut.lua.
+func decodeCut(reply any) (mps float64, fresh bool, err error) {
+	row, ok := reply.([]any)
+	if !ok || len(row) != 2 {
+		return 0, false, fmt.Errorf("cut: reply is %v, not a pair", reply)
+	}
+	text, ok := row[1].(string)
+	if !ok {
+		return 0, false, fmt.Errorf("cut: rate is %T, not text", row[1])
+	}
+	if fresh, err = decodeBool(row[0]); err == nil {
+		mps, err = strconv.ParseFloat(text, 64)
+	}
+	return mps, fresh, err
 }
 
 // decodeWaiting reads the fields of a waiting hash; missing ones are 0.

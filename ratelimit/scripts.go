@@ -29,7 +29,7 @@ type script struct {
 // admission some microseconds.
 type scripts struct {
 	admit, claim, disclaim, confirm, giveBack, cancel, apply,
-	sender, pool, pause, consent, alias, trip, moveOn,
+	sender, pool, pause, consent, alias, trip, cut, moveOn,
 	limits, preview, slots, waiting, shelve, restore, shut, epoch, refill, open, lease *script
 }
 
@@ -64,6 +64,7 @@ func load(o Options) scripts {
 		consent:  one("consent", "customer", "choice"),
 		alias:    one("alias", "newer", "window", "customer", "waiting", "choice"),
 		trip:     one("trip"),
+		cut:      one("cut", "policy"),
 		moveOn:   one("moveon", "move"),
 		limits:   one("limits", "window", "policy", "report"),
 		preview:  one("preview", "window", "customer", "policy", "report"),

@@ -24,6 +24,7 @@ var (
 	windowUsed   = describe("sluice_window_used", "Different customers counted in the messaging limit's window.", "pool")
 	windowLimit  = describe("sluice_window_limit", "The messaging limit of the pool; -1: unlimited.", "pool")
 	senderPaused = describe("sluice_sender_paused", "1 while a sender is paused, by hand or after refusals of the provider.", "sender")
+	senderRate   = describe("sluice_sender_mps", "Messages a second that a sender may send now: less than its rate for some minutes after the provider found it too fast.", "sender")
 	parkedJobs   = describe("sluice_parked", "Jobs that wait for a limit, a rate or a sender.", "pool", "priority")
 	parkedOldest = describe("sluice_parked_oldest_seconds", "How long the oldest parked job has waited.", "pool")
 	backlogReady = describe("sluice_backlog_ready", "Jobs that a dispatcher could take now: scale replicas on this.")
@@ -33,7 +34,7 @@ var (
 
 // Describe implements [prometheus.Collector].
 func (g gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{gateOpen, windowUsed, windowLimit, senderPaused, parkedJobs, parkedOldest, backlogReady, readyOldest, jobsByState} {
+	for _, d := range []*prometheus.Desc{gateOpen, windowUsed, windowLimit, senderPaused, senderRate, parkedJobs, parkedOldest, backlogReady, readyOldest, jobsByState} {
 		ch <- d
 	}
 }
@@ -87,6 +88,7 @@ func (g gauges) windows(ctx context.Context, pools []string, send sendMetric) {
 				paused = 1
 			}
 			send(senderPaused, paused, sender.Sender)
+			send(senderRate, sender.EffectiveMPS, sender.Sender)
 		}
 		for lane, priority := range map[ratelimit.Priority]delivery.Priority{
 			ratelimit.High: delivery.High, ratelimit.Normal: delivery.Normal, ratelimit.Low: delivery.Low,

@@ -21,7 +21,7 @@ var contractMetrics = map[string][]string{
 	"sluice_pool_foreign_total": nil, "sluice_provider_errors_total": {"code"}, "sluice_gate_open": nil,
 	"sluice_tracker_lag": {"consumer"},
 
-	"sluice_sender_paused": {"sender"}, "sluice_backlog_oldest_seconds": nil,
+	"sluice_sender_paused": {"sender"}, "sluice_sender_mps": {"sender"}, "sluice_backlog_oldest_seconds": nil,
 }
 
 // scrape reads the metrics as Prometheus does.

@@ -38,6 +38,44 @@ func TestTheProvidersWordBeatsOurCount(t *testing.T) {
 	require.Contains(t, string(a.body), "sluice_pool_foreign_total 1\n")
 }
 
+// TestTheProvidersWordOnTheRate: the provider takes no more of a sender that goes
+// as fast as it may. Its rate is halved on all replicas, its refused jobs wait
+// again and go once the provider takes them.
+func TestTheProvidersWordOnTheRate(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t, quick(t).with("SLUICE_WINDOW", "1h"))
+	h.api.must(http.MethodPut, "/v1/senders/"+alpha, fields{"limit": 1000, "mps": 1}, nil)
+	h.provider.must(http.MethodPut, "/sandbox/senders/"+alpha, fields{"limit": 9}, nil)
+	events := h.nats.events()
+	var ids []string
+	for i := range 12 {
+		ids = append(ids, fmt.Sprint("job-", i))
+		h.api.must(http.MethodPost, "/v1/jobs", notice(ids[i], alpha, i), nil)
+	}
+	cut := events.await("sender", 2)[1] // after the one of the policy
+	require.Contains(t, cut.Reason, "rate cut to 0.5 a second")
+	require.Equal(t, 63018, cut.Error.Code)
+	var limits struct {
+		Limits []struct {
+			Senders []struct {
+				MPS          float64 `json:"mps"`
+				EffectiveMPS float64 `json:"effective_mps"`
+			}
+		}
+	}
+	h.api.must(http.MethodGet, "/v1/limits", nil, &limits)
+	require.InDelta(t, 1, limits.Limits[0].Senders[0].MPS, 0.001)
+	require.InDelta(t, 0.5, limits.Limits[0].Senders[0].EffectiveMPS, 0.1)
+
+	h.provider.must(http.MethodPut, "/sandbox/senders/"+alpha, fields{"limit": 1000}, nil)
+	for id, r := range h.api.awaitEnd(ids) {
+		require.Contains(t, []string{"delivered", "read"}, r.Status, id)
+	}
+	a := h.api.do(http.MethodGet, "/metrics", nil)
+	require.Contains(t, string(a.body), "sluice_pool_foreign_total 0\n")
+	require.Contains(t, string(a.body), `sluice_sender_mps{sender="`+alpha+`"} 0.`)
+}
+
 // TestAServicesRefusedJobComesBack: its reports name the number that the service
 // chose, and not the service.
 func TestAServicesRefusedJobComesBack(t *testing.T) {

@@ -36,6 +36,7 @@ type senderUse struct {
 	Used         int           `json:"used"`
 	Free         senders.Limit `json:"free"`
 	MPS          float64       `json:"mps"`
+	EffectiveMPS float64       `json:"effective_mps"` // below mps while the rate is cut
 	NextFreeAt   *time.Time    `json:"next_free_at"`
 	Paused       bool          `json:"paused"`
 	PausedReason string        `json:"paused_reason,omitempty"`
@@ -101,7 +102,7 @@ func (a *API) use(ctx context.Context, pool string, parked parkedJobs) (poolUse,
 	for _, s := range p.Senders {
 		use := senderUse{
 			Sender: s.Sender, Limit: senders.Limit(s.Limit), Used: s.Used, Free: senders.Limit(s.Free),
-			MPS: s.MPS, NextFreeAt: orNull(s.NextFreeAt),
+			MPS: s.MPS, EffectiveMPS: s.EffectiveMPS, NextFreeAt: orNull(s.NextFreeAt),
 			Paused: s.Paused, PausedReason: s.PausedReason,
 		}
 		if s.Paused {

@@ -19,9 +19,9 @@ func TestLimitsOfAPool(t *testing.T) {
 	w.limits["AC1"] = ratelimit.PoolLimits{
 		Pool: "AC1", Limit: 250, Used: 250, Reserved: 25, NextFreeAt: noon.Add(time.Hour), Waiting: [3]int64{1, 20, 300}, Now: noon,
 		Senders: []ratelimit.SenderLimits{{
-			Sender: sender, Limit: 250, Used: 250, MPS: 80, NextFreeAt: noon.Add(time.Hour),
+			Sender: sender, Limit: 250, Used: 250, MPS: 80, EffectiveMPS: 40, NextFreeAt: noon.Add(time.Hour),
 		}, {
-			Sender: "15550002222", Limit: 0, MPS: 0.5, Paused: true, PausedReason: "suspended", TrippedUntil: noon.Add(time.Minute),
+			Sender: "15550002222", Limit: 0, MPS: 0.5, EffectiveMPS: 0.5, Paused: true, PausedReason: "suspended", TrippedUntil: noon.Add(time.Minute),
 		}},
 	}
 	w.room[sender] = map[delivery.Priority]int64{delivery.High: 1, delivery.Normal: 20, delivery.Low: 230}
@@ -29,8 +29,8 @@ func TestLimitsOfAPool(t *testing.T) {
 
 	one := `{"pool":"AC1","limit":250,"window":86400,"used":250,"free":0,"reserved":25,"next_free_at":"2026-01-31T13:00:00Z",
 		"parked":{"high":1,"normal":20,"low":300},"drains_at":"2026-02-01T13:01:00.3125Z","senders":[
-		{"sender":"15550001111","limit":250,"used":250,"free":0,"mps":80,"next_free_at":"2026-01-31T13:00:00Z","paused":false},
-		{"sender":"15550002222","limit":0,"used":0,"free":0,"mps":0.5,"next_free_at":null,
+		{"sender":"15550001111","limit":250,"used":250,"free":0,"mps":80,"effective_mps":40,"next_free_at":"2026-01-31T13:00:00Z","paused":false},
+		{"sender":"15550002222","limit":0,"used":0,"free":0,"mps":0.5,"effective_mps":0.5,"next_free_at":null,
 		"paused":true,"paused_reason":"suspended","paused_until":"2026-01-31T12:01:00Z"}]}`
 	big := `{"pool":"big","limit":"unlimited","window":86400,"used":0,"free":"unlimited","reserved":0,"next_free_at":null,
 		"parked":{"high":0,"normal":0,"low":0},"drains_at":null,"senders":[]}`

@@ -30,6 +30,9 @@ type Brakes interface {
 	Recent(ctx context.Context, sender string, span time.Duration) (int, error)
 	Limits(ctx context.Context, pool string) (ratelimit.PoolLimits, error)
 	Trip(ctx context.Context, sender, reason string, until time.Time) error
+	// CutRate halves the rate of a sender, unless the message at fault was granted
+	// before the last cut.
+	CutRate(ctx context.Context, sender string, sent time.Time) (mps float64, cut bool, err error)
 	// ShutWindow forgets what a customer wrote to a sender up to a time.
 	ShutWindow(ctx context.Context, sender, customer string, upTo time.Time) error
 }
@@ -49,9 +52,8 @@ type RefusalsConfig struct {
 // and then refused goes back to the waiting room as the next attempt, with the
 // payload that its intent kept.
 //
-// After a limit (error 63018) something rests: the sender for a moment if it was
-// sending near its rate; else somebody else uses up the portfolio's limit, and
-// all its senders do. After free form outside the customer service window (error
+// After a limit (error 63018) the sender's rate is cut if it was sending near it;
+// else somebody else uses up the portfolio's limit, and all its senders rest. After free form outside the customer service window (error
 // 63016) the gate takes the window for shut, so that the job's template goes.
 type Refusals struct {
 	records  Records
@@ -62,10 +64,10 @@ type Refusals struct {
 	cfg      RefusalsConfig
 
 	mu    sync.Mutex
-	rests map[string]rest // by sender or pool; guarded by mu. Forgotten by a restart, which begins with the shortest again.
+	rests map[string]rest // by pool; guarded by mu. Forgotten by a restart, which begins with the shortest again.
 }
 
-// rest is how long something rests, and until when.
+// rest is how long a pool rests, and until when.
 type rest struct {
 	until time.Time
 	long  time.Duration
@@ -78,9 +80,10 @@ const (
 	// A sender counts as fast that sent so much of its rate in the last moments.
 	fastShare = 0.7
 	fastSpan  = 10 * time.Second
-	// The first rest of a sender and of a pool. While the provider keeps saying
-	// so, each is four times the last, up to a quarter of the window.
+	// How long a sender rests whose rate is cut.
 	senderRest = time.Second
+	// The first rest of a pool. While the provider keeps saying so, each is four
+	// times the last, up to a quarter of the window.
 	poolRest   = 30 * time.Second
 	restGrowth = 4
 )
@@ -165,14 +168,10 @@ func (r *Refusals) brake(ctx context.Context, intent delivery.Intent, e delivery
 		return err
 	}
 	if fast {
-		until, fresh := r.rest("sender "+sender, senderRest)
-		if !fresh {
-			return nil
-		}
-		return r.gate.Trip(ctx, sender, "the provider finds it too fast", until)
+		return r.slowDown(ctx, sender, intent, e)
 	}
 	r.cfg.Foreign()
-	until, fresh := r.rest("pool "+intent.Pool, poolRest)
+	until, fresh := r.rest(intent.Pool)
 	if !fresh {
 		return nil
 	}
@@ -192,6 +191,25 @@ func (r *Refusals) brake(ctx context.Context, intent delivery.Intent, e delivery
 	return err
 }
 
+// slowDown cuts the sender's rate, and lets it rest while what it has sent too
+// much drains from the provider's own queue. Of the messages that were under way
+// at the old rate only the first has an effect.
+func (r *Refusals) slowDown(ctx context.Context, sender string, intent delivery.Intent, e delivery.Event) error {
+	mps, cut, err := r.gate.CutRate(ctx, sender, intent.At)
+	if err != nil || !cut {
+		return err
+	}
+	const reason = "the provider finds it too fast"
+	if err := r.gate.Trip(ctx, sender, reason, r.cfg.Clock().Add(senderRest)); err != nil {
+		return err
+	}
+	_, err = r.log.Append(ctx, delivery.Event{
+		ID: "cut:" + e.ID, Type: delivery.EventSender, At: e.At, From: intent.Job.Origin(),
+		Reason: fmt.Sprintf("rate cut to %.4g a second for some minutes: %s", mps, reason), Error: e.Error,
+	})
+	return err
+}
+
 // fast reports whether a sender has been sending near its rate.
 func (r *Refusals) fast(ctx context.Context, limits ratelimit.PoolLimits, sender string) (bool, error) {
 	recent, err := r.gate.Recent(ctx, sender, fastSpan)
@@ -200,26 +218,26 @@ func (r *Refusals) fast(ctx context.Context, limits ratelimit.PoolLimits, sender
 	}
 	for _, s := range limits.Senders {
 		if s.Sender == sender {
-			return recent >= 2 && float64(recent) >= fastShare*s.MPS*fastSpan.Seconds(), nil
+			return recent >= 2 && float64(recent) >= fastShare*s.EffectiveMPS*fastSpan.Seconds(), nil
 		}
 	}
 	return false, nil
 }
 
-// rest says until when something rests, and whether that is a new rest. What is
-// said while it rests is of messages from before.
-func (r *Refusals) rest(name string, first time.Duration) (until time.Time, fresh bool) {
+// rest says until when a pool rests, and whether that is a new rest. What is said
+// while it rests is of messages from before.
+func (r *Refusals) rest(pool string) (until time.Time, fresh bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now, was := r.cfg.Clock(), r.rests[name]
+	now, was := r.cfg.Clock(), r.rests[pool]
 	if now.Before(was.until) {
 		return was.until, false
 	}
 	longest := max(r.cfg.Window/4, time.Second)
-	long := min(first, longest)
+	long := min(poolRest, longest)
 	if was.long > 0 && now.Sub(was.until) < was.long {
 		long = min(was.long*restGrowth, longest)
 	}
-	r.rests[name] = rest{now.Add(long), long}
+	r.rests[pool] = rest{now.Add(long), long}
 	return now.Add(long), true
 }

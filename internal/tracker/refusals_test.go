@@ -24,6 +24,8 @@ type refusing struct {
 	parked  []delivery.Task
 	told    []delivery.Event
 	trips   map[string]time.Time
+	cuts    []time.Time // of the grants that were too fast
+	uncut   bool        // they were granted before the last cut
 	foreign int
 	shut    []string // windows, and up to when
 	unshut  error    // the gate does not shut any
@@ -79,12 +81,19 @@ func (r *refusing) Append(_ context.Context, e delivery.Event) (uint64, error) {
 func (r *refusing) Recent(context.Context, string, time.Duration) (int, error) { return r.recent, nil }
 
 func (r *refusing) Limits(context.Context, string) (ratelimit.PoolLimits, error) {
-	return ratelimit.PoolLimits{Senders: []ratelimit.SenderLimits{{Sender: refusingSender, MPS: 80}, {Sender: refusingOther, MPS: 80}}}, nil
+	return ratelimit.PoolLimits{Senders: []ratelimit.SenderLimits{
+		{Sender: refusingSender, MPS: 160, EffectiveMPS: 80}, {Sender: refusingOther, MPS: 80, EffectiveMPS: 80},
+	}}, nil
 }
 
 func (r *refusing) Trip(_ context.Context, sender, _ string, until time.Time) error {
 	r.trips[sender] = until
 	return nil
+}
+
+func (r *refusing) CutRate(_ context.Context, _ string, sent time.Time) (float64, bool, error) {
+	r.cuts = append(r.cuts, sent)
+	return 40, !r.uncut, nil
 }
 
 func (r *refusing) ShutWindow(_ context.Context, sender, customer string, upTo time.Time) error {
@@ -239,17 +248,31 @@ func TestAJobWithoutContentEnds(t *testing.T) {
 	require.Equal(t, delivery.EventUndelivered, r.told[0].Type)
 }
 
-// TestWhatRests: who was fast rests alone and briefly, else all of the pool do,
-// longer each time, and what is said meanwhile is of messages from before.
+// TestWhoWasFastGoesSlower: its rate is cut, it rests alone and briefly, and that
+// is told. A message from before the cut changes nothing.
+func TestWhoWasFastGoesSlower(t *testing.T) {
+	t.Parallel()
+	r := newRefusing()
+	r.recent = 700 // near the rate that is left of a higher one
+	r.intent.At = r.now.Add(-time.Second)
+	for range 2 {
+		require.NoError(t, r.Take(t.Context(), r.word(1)))
+		require.Equal(t, map[string]time.Time{refusingSender: r.now.Add(time.Second)}, r.trips)
+		require.Len(t, r.told, 1)
+		r.uncut = true
+	}
+	require.Equal(t, []time.Time{r.intent.At, r.intent.At}, r.cuts)
+	require.Zero(t, r.foreign)
+	require.Equal(t, delivery.EventSender, r.told[0].Type)
+	require.Contains(t, r.told[0].Reason, "40 a second")
+	require.Len(t, r.parked, 2)
+}
+
+// TestWhatRests: who was not fast rests with all of the pool, longer each time,
+// and what is said meanwhile is of messages from before.
 func TestWhatRests(t *testing.T) {
 	t.Parallel()
 	r := newRefusing()
-	r.recent = 700
-	require.NoError(t, r.Take(t.Context(), r.word(1)))
-	require.Equal(t, map[string]time.Time{refusingSender: r.now.Add(time.Second)}, r.trips)
-	require.Zero(t, r.foreign)
-
-	r = newRefusing()
 	r.recent = 10
 	for _, long := range []time.Duration{30 * time.Second, 2 * time.Minute, 8 * time.Minute} {
 		require.NoError(t, r.Take(t.Context(), r.word(1)))

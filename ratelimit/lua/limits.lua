@@ -5,7 +5,7 @@
 -- Returns a row for the pool: limit, used, reserved, next free at, now, paused,
 --      reason, closed, waiting high, normal, low; then one for each sender:
 --      sender, limit, used, rate, next free at, paused, reason, tripped until,
---      needs opt-in; all as text.
+--      needs opt-in, rate now; all as text.
 
 local pool = read_pool(ARGV[2])
 local all = call('HMGET', GATE_KEY, 'paused', 'reason')
@@ -26,9 +26,10 @@ for _, name in ipairs(names) do
   local tripped = sender.tripped_until > now
   local why = (sender.paused or tripped) and call('HGET', sender.hash, sender.paused and 'reason' or 'fault')
   rows[#rows + 1] = {
-    name, us(sender.limit), us(used(window)), tostring(sender.mps), text(first_back(window)),
+    name, us(sender.limit), us(used(window)), tostring(sender.set_mps), text(first_back(window)),
     yes(sender.paused or tripped), why or '',
     tripped and us(sender.tripped_until) or '', yes(sender.require_opt_in),
+    tostring(sender.mps),
   }
 end
 return rows

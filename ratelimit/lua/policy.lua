@@ -3,13 +3,20 @@
 local UNLIMITED = -1
 local own_mps = SENDER_MPS
 
--- asked is the pool of a sender whose policy names none.
+-- asked is the pool of a sender whose policy names none. A cut leaves a share of
+-- the rate at a time, share|µs, which grows by an eighth a minute.
 local function read_sender(name, asked)
   local f = call('HMGET', SENDER_KEY .. name, 'pool', 'limit', 'mps', 'paused', 'optin', 'until',
-    'member', 'rate', 'need')
+    'member', 'rate', 'need', 'cut')
+  local set_mps, share, cut_at = tonumber(set(f[3]) or own_mps[name] or DEFAULT_MPS), 1, nil
+  if f[10] then
+    share, cut_at = string.match(f[10], '^([%d.]+)|(%d+)$')
+    cut_at = tonumber(cut_at)
+    share = math.min(1, share + math.max(0, now - cut_at) / 480000000)
+  end
   return {
     name = name, hash = SENDER_KEY .. name, pool = set(f[1]) or asked, set_limit = f[2] or '',
-    limit = tonumber(set(f[2]) or DEFAULT_LIMIT), mps = tonumber(set(f[3]) or own_mps[name] or DEFAULT_MPS),
+    limit = tonumber(set(f[2]) or DEFAULT_LIMIT), set_mps = set_mps, mps = set_mps * share, share = share, cut_at = cut_at,
     paused = f[4] == '1', require_opt_in = f[5] == '1', tripped_until = tonumber(set(f[6]) or 0),
     member = f[7] or nil, rate = tonumber(f[8] or 0), needs = tonumber(f[9] or 0) > 0,
   }

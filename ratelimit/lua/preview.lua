@@ -55,7 +55,7 @@ local tripped = sender.tripped_until > now
 return {
   pool.name, us(pool.limit), us(pool.reserved), us(used(pool_window)), text(first_back(pool_window)),
   paused and '1' or '', (pool.closed or pool.moving) and '1' or '', us(now),
-  us(sender.limit), us(used(KEYS[2])), tostring(sender.mps), text(first_back(KEYS[2])),
+  us(sender.limit), us(used(KEYS[2])), tostring(sender.set_mps), text(first_back(KEYS[2])),
   sender.paused and '1' or '', tripped and us(sender.tripped_until) or '',
   us(out), us(inside), us(known), us(new),
 }
