@@ -64,17 +64,22 @@ const (
 // same promise.
 func TestFaultTable(t *testing.T) {
 	t.Parallel()
+	everyCell(t, runOnce,
+		opSchedule, opScheduleAck, opParkPublish, opParkAck, opReserve, opReleasePublish, opReleaseDelete,
+		opGrant, opIntent, opPost, opEvent, opAck)
+}
+
+// everyCell runs a course once for each write and way.
+func everyCell(t *testing.T, course func(t *testing.T, tr *trap) error, ops ...string) {
+	t.Helper()
 	var cells errgroup.Group
 	cells.SetLimit(8)
 	var mu sync.Mutex
 	var broken []error
-	for _, op := range []string{
-		opSchedule, opScheduleAck, opParkPublish, opParkAck, opReserve, opReleasePublish, opReleaseDelete,
-		opGrant, opIntent, opPost, opEvent, opAck,
-	} {
+	for _, op := range ops {
 		for _, way := range []string{fails, doneFailed, diesBefore, diesAfter} {
 			cells.Go(func() error {
-				if err := runCell(t, op, way); err != nil {
+				if err := runCell(t, course, op, way); err != nil {
 					mu.Lock()
 					defer mu.Unlock()
 					broken = append(broken, fmt.Errorf("%s %s: %w", op, way, err))
@@ -93,6 +98,7 @@ type cell struct {
 	redis  engine
 	box    *sandbox.Sandbox
 	base   string // of the provider
+	status string // where it reports to
 	gate   *ratelimit.Gate
 	ledger *ledger.Ledger
 	job    delivery.Job
@@ -102,16 +108,16 @@ type cell struct {
 // busy machine a message may be delivered twice, and the copy goes past the trap.
 var errNoWrong = errors.New("it never went wrong")
 
-func runCell(t *testing.T, op, way string) (err error) {
+func runCell(t *testing.T, course func(t *testing.T, tr *trap) error, op, way string) (err error) {
 	for range 3 {
-		if err = runOnce(t, op, way); !errors.Is(err, errNoWrong) {
+		if err = course(t, &trap{op: op, way: way}); !errors.Is(err, errNoWrong) {
 			return err
 		}
 	}
 	return err
 }
 
-func runOnce(t *testing.T, op, way string) error {
+func runOnce(t *testing.T, tr *trap) error {
 	ctx, cancel := context.WithTimeout(t.Context(), tablePatient)
 	defer cancel()
 	c, end, err := newCell(ctx, t.TempDir())
@@ -122,7 +128,6 @@ func runOnce(t *testing.T, op, way string) error {
 	group, running := errgroup.WithContext(ctx)
 	stop, stopped := context.WithCancel(running)
 	group.Go(func() error { return c.track(stop) })
-	tr := &trap{op: op, way: way}
 	group.Go(func() error { return c.work(stop, tr) })
 	err = c.drive(ctx)
 	if err == nil {
@@ -136,7 +141,7 @@ func runOnce(t *testing.T, op, way string) error {
 }
 
 func newCell(ctx context.Context, dir string) (c *cell, end func(), err error) {
-	c = &cell{job: template("j")}
+	c = &cell{job: template("j"), status: "http://127.0.0.1:1/twilio/status"}
 	if c.nats, err = embedded.StartNATS(ctx, embedded.NATSConfig{Dir: dir}); err != nil {
 		return nil, nil, err
 	}
@@ -223,7 +228,7 @@ func (c *cell) process(ctx context.Context, js jetstream.JetStream) error {
 	log, gate := jobstream.NewLog(js), trappedGate{oneAccount{c.gate}, tr}
 	evidence := tracker.Evidence{Log: log, Records: c.ledger, Owners: c.gate, Intents: log, Pairs: alone{}}
 	d := dispatcher.New(gate, log, trappedPhone{client, tr}, evidence, deaf{}, dispatcher.Config{
-		Account: account, StatusURL: "http://127.0.0.1:1/twilio/status", SendTimeout: tableTimeout, AckWait: tableAckWait, UnknownGrace: tableGrace,
+		Account: account, StatusURL: c.status, SendTimeout: tableTimeout, AckWait: tableAckWait, UnknownGrace: tableGrace,
 	})
 	worker := jobstream.NewWorker(js, log, d, jobstream.WorkerConfig{AckWait: tableAckWait, Concurrency: 4, DrainTimeout: time.Second})
 	lets := dispatcher.NewReleaser(jobstream.NewRoom(js), gate, log, dispatcher.ReleaserConfig{
@@ -262,16 +267,16 @@ func (c *cell) drive(ctx context.Context) error {
 	if _, err := js.Publish(ctx, delivery.JobSubject(delivery.Normal, sender), data); err != nil {
 		return err
 	}
-	if err := c.until(ctx, func() bool { return c.status(ctx) == delivery.StatusParked && c.parked(ctx, js) > 0 }); err != nil {
+	if err := c.until(ctx, func() bool { return c.current(ctx) == delivery.StatusParked && c.parked(ctx, js) > 0 }); err != nil {
 		return err
 	}
 	if err := pause(false, 2); err != nil {
 		return err
 	}
-	return c.until(ctx, func() bool { return c.status(ctx) == delivery.StatusQueued && c.empty(ctx, js) })
+	return c.until(ctx, func() bool { return c.current(ctx) == delivery.StatusQueued && c.empty(ctx, js) })
 }
 
-func (c *cell) status(ctx context.Context) delivery.Status {
+func (c *cell) current(ctx context.Context) delivery.Status {
 	record, _, _ := c.ledger.Get(ctx, "j") // asked again if it fails
 	return record.Status
 }
