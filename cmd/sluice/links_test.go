@@ -96,7 +96,8 @@ func TestFaultyLinks(t *testing.T) {
 	childNATS(t, natsAddr, t.TempDir())
 	l := newLinks(t)
 	f := assemble(t, n, chaosPools, "nats://"+l.to(natsAddr), l.to(redisAddr), l.to)
-	f.end = f.begun.Add(90*time.Second + time.Duration(n)*time.Second/25)
+	// A sender that gets twenty unclear answers in a row rests for a minute.
+	f.end = f.begun.Add(3*time.Minute + time.Duration(n)*time.Second/25)
 	events := connect(t, "nats://"+natsAddr).events()
 	publishing := f.publish()
 	blows := 0
