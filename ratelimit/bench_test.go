@@ -74,7 +74,7 @@ func BenchmarkMemory(b *testing.B) {
 	windows := g.memory(b, "{sluice}:window:sender:"+from) + g.memory(b, "{sluice}:window:pool:pool")
 	sent := g.memory(b, "{sluice}:job:job-8")
 	g.apply(b,
-		ratelimit.Change{Kind: ratelimit.Progress, Job: "job-7", Attempt: 1, At: startAt,
+		ratelimit.Change{Kind: ratelimit.Progress, Job: "job-7", Attempt: 1, At: time.Now(),
 			Status: "delivered", SID: "SM0123456789abcdef0123456789abcdef"},
 		ratelimit.Change{Kind: ratelimit.Ended, Job: "job-7", Attempt: 1, At: startAt.AddDate(10, 0, 0), Status: "delivered"},
 		ratelimit.Change{Kind: ratelimit.Inbound, Sender: from, Customer: customer(3), At: time.Now()})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 )
 
@@ -46,6 +47,7 @@ type parkedBench struct {
 	nats    bare
 	sent    int
 	up      *member
+	redis   *redis.Client
 }
 
 func newParkedBench(b *testing.B, n, senders int) *parkedBench {
@@ -55,7 +57,10 @@ func newParkedBench(b *testing.B, n, senders int) *parkedBench {
 		"SLUICE_DEFAULT_LIMIT", "1000000", "SLUICE_DEFAULT_MPS", "1000", "SLUICE_POOL_BY", "sender", "SLUICE_API_ADDR", fixedAddr(b),
 		"SLUICE_SEND_TIMEOUT", "5s", "SLUICE_ACK_WAIT", "10s", "SLUICE_DRAIN_TIMEOUT", "5s")
 	delete(settings, "SLUICE_DATA")
-	p := &parkedBench{b: b, n: n, up: launch(b, settings, "up")}
+	p := &parkedBench{
+		b: b, n: n, up: launch(b, settings, "up"), redis: redis.NewClient(&redis.Options{Addr: redisAddr, MaxRetries: -1}),
+	}
+	b.Cleanup(func() { _ = p.redis.Close() })
 	p.api, p.nats = newSite(b, p.up.ready().API), connect(b, settings["SLUICE_NATS_URL"])
 	for i := range senders {
 		p.waiting = append(p.waiting, fmt.Sprint(15550200000+i))
@@ -81,7 +86,9 @@ func (p *parkedBench) run() {
 	p.b.ReportMetric(before, "jobs/s-none")
 	p.b.ReportMetric(with, "jobs/s-parked")
 	p.b.ReportMetric(with/before, "ratio")
+	p.urgent()
 	p.restart()
+	p.empty()
 	p.drain()
 }
 
@@ -139,6 +146,46 @@ func (p *parkedBench) restart() {
 	require.Equal(p.b, p.n, p.parked())
 }
 
+// urgent publishes an authentication job of a sender whose marketing jobs wait,
+// with places kept for it.
+func (p *parkedBench) urgent() {
+	from := p.waiting[0]
+	p.api.must(http.MethodPut, "/v1/pools/"+from, fields{"limit": 100, "reserve": 1}, nil)
+	p.api.must(http.MethodPut, "/v1/senders/"+from, fields{"limit": 100}, nil)
+	longest := time.Duration(0)
+	for i := range 20 {
+		job := notice(fmt.Sprint("urgent-", i), from, 500_000+i).with("category", "authentication")
+		taken := make(chan *nats.Msg, 1)
+		sub, err := p.nats.js.Conn().ChanSubscribe("sluice.events."+from+".queued", taken)
+		require.NoError(p.b, err)
+		begun := time.Now()
+		p.nats.publish(subject("high", from), job.json(), "")
+		select {
+		case <-taken:
+		case <-time.After(patience):
+			require.FailNow(p.b, "an urgent job waits")
+		}
+		longest = max(longest, time.Since(begun))
+		require.NoError(p.b, sub.Unsubscribe())
+	}
+	p.b.ReportMetric(longest.Seconds(), "s-urgent")
+	p.api.must(http.MethodPut, "/v1/senders/"+from, fields{"limit": 0}, nil)
+	require.Equal(p.b, p.n, p.parked())
+}
+
+// empty takes from Redis all that it holds, and measures how long the gate stays
+// closed: it has to be told of everything that waits.
+func (p *parkedBench) empty() {
+	begun := time.Now()
+	require.NoError(p.b, p.redis.FlushAll(p.b.Context()).Err())
+	for p.redis.HGet(p.b.Context(), "{sluice}:gate", "epoch").Val() == "" {
+		require.Less(p.b, time.Since(begun), 10*time.Minute, "the gate stays closed")
+		time.Sleep(50 * time.Millisecond) // the clock runs
+	}
+	p.b.ReportMetric(time.Since(begun).Seconds(), "s-refill")
+	require.Equal(p.b, p.n, p.parked())
+}
+
 // drain raises the limits and measures when the first is out, and how fast the
 // others follow.
 func (p *parkedBench) drain() {
@@ -148,6 +195,7 @@ func (p *parkedBench) drain() {
 	defer func() { _ = sub.Unsubscribe() }()
 	begun := time.Now()
 	p.api.must(http.MethodPut, "/v1/senders/"+p.waiting[0], fields{"limit": "unlimited"}, nil)
+	p.api.must(http.MethodPut, "/v1/pools/"+p.waiting[0], fields{"limit": "unlimited", "reserve": 0}, nil)
 	select {
 	case <-released:
 	case <-time.After(patience):

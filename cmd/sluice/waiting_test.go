@@ -71,6 +71,39 @@ func TestWhatWakesAParkedJob(t *testing.T) {
 	require.Contains(t, h.api.await("paced-2", "delivered", "read").types(), "parked")
 }
 
+// TestAnUrgentJobPassesThoseWhoWait publishes an authentication job behind
+// thousands of marketing jobs that wait. While places are left that are kept for
+// it, it does not wait at all; BenchmarkParked measures how long it takes.
+func TestAnUrgentJobPassesThoseWhoWait(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t, quick(t).with("SLUICE_WINDOW", "1h", "SLUICE_POOL_BY", "sender"))
+	h.api.must(http.MethodPut, "/v1/senders/"+alpha, fields{"limit": 4, "mps": 1000}, nil)
+	h.api.must(http.MethodPut, "/v1/pools/"+alpha, fields{"limit": 4, "reserve": 0.5}, nil)
+	const many = 2000
+	for i := range many {
+		marketing := notice(fmt.Sprint("many-", i), alpha, i).with("category", "marketing")
+		h.nats.queue(&nats.Msg{Subject: subject("low", alpha), Data: marketing.json()})
+	}
+	<-h.nats.js.PublishAsyncComplete()
+	var backlog struct{ Parked int }
+	eventually(t, func() bool {
+		h.api.must(http.MethodGet, "/v1/backlog", nil, &backlog)
+		return backlog.Parked == many-2
+	}, func() string { return fmt.Sprint(backlog.Parked, " parked") })
+
+	for i := range 3 {
+		id := fmt.Sprint("urgent-", i)
+		h.api.post(notice(id, alpha, many+i).with("category", "authentication"))
+		if i == 2 { // nothing is left
+			h.api.await(id, "parked")
+			break
+		}
+		require.NotContains(t, h.api.await(id, "delivered", "read").types(), "parked")
+	}
+	h.api.must(http.MethodGet, "/v1/backlog", nil, &backlog)
+	require.Equal(t, many-1, backlog.Parked)
+}
+
 // TestASenderIsNotHeldUpByAnothersMany publishes thousands of jobs of a sender
 // that may send to nobody, and then one of another.
 func TestASenderIsNotHeldUpByAnothersMany(t *testing.T) {
