@@ -183,13 +183,22 @@ func (f fetcher) Fetch(ctx context.Context, sid string) (tracker.Report, error) 
 // unfinished is the ledger as the tracker asks it.
 type unfinished struct{ ledger *ledger.Ledger }
 
-// mostUnfinished bounds one look; the newest come first.
+// mostUnfinished bounds one look at each kind; the newest come first.
 const mostUnfinished = 5000
 
+// Unfinished lists the attempts in doubt first: what is merely awaited may be
+// much, and never come.
 func (u unfinished) Unfinished(ctx context.Context, before time.Time) ([]delivery.Record, error) {
-	query := ledger.Query{Until: before,
-		Status: []delivery.Status{delivery.StatusSending, delivery.StatusUnknown, delivery.StatusQueued, delivery.StatusSent},
-		Limit:  ledger.MaxLimit}
+	doubtful, err := u.older(ctx, before, delivery.StatusSending, delivery.StatusUnknown)
+	if err != nil {
+		return nil, err
+	}
+	awaited, err := u.older(ctx, before, delivery.StatusQueued, delivery.StatusSent)
+	return append(doubtful, awaited...), err
+}
+
+func (u unfinished) older(ctx context.Context, before time.Time, status ...delivery.Status) ([]delivery.Record, error) {
+	query := ledger.Query{Status: status, Until: before, Limit: ledger.MaxLimit}
 	var all []delivery.Record
 	for len(all) < mostUnfinished {
 		records, next, err := u.ledger.List(ctx, query)
