@@ -42,7 +42,7 @@ func staged(t *testing.T) house {
 	for n := 1; n <= 20; n++ {
 		h.api.post(notice(fmt.Sprintf("order-%d", n), alpha, n).with("content_variables", fields{"1": fmt.Sprintf("order %d", n)}))
 		for i := 3*n - 2; i <= 3*n; i++ {
-			h.api.post(notice(fmt.Sprintf("receipt-%d", i), beta, 100+i).with("metadata", fields{"campaign": "receipts"}))
+			h.api.post(notice(fmt.Sprintf("receipt-%d", i), beta, 100+i).with("metadata", fields{"campaign": "receipts"}, "content_variables", fields{"1": fmt.Sprintf("receipt %d", i)}))
 		}
 		h.idle(pace * time.Duration(1+n%3))
 	}
@@ -197,6 +197,8 @@ func TestPagesInABrowser(t *testing.T) {
 		b.open("/jobs/chat-1")
 		b.awaitText(".why-box", "63016")
 		b.open("/jobs/order-21")
+		b.awaitText(".why-box", "Pool shop: 20 of 20 used")
+		b.awaitText(".why-box", "the last that waits is out")
 		b.submit("form[action$=cancel] button")
 		b.awaitText(".notice", "Canceled")
 		canceled := h.api.await("order-21", "canceled")

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -122,7 +123,11 @@ type jobView struct {
 	MayCancel  bool
 	MayRedrive bool
 	Meta       []pair
+	Waits      *poolUse // where it is parked, nil where it is not or nobody can say
 }
+
+// Ended reports whether nothing more is awaited of the job.
+func (v jobView) Ended() bool { return v.Status.Ended() }
 
 type pair struct{ Name, Value string }
 
@@ -153,7 +158,28 @@ func (a *API) jobPage(r *http.Request) (page, error) {
 		v.Meta = append(v.Meta, pair{name, value})
 	}
 	slices.SortFunc(v.Meta, func(x, y pair) int { return strings.Compare(x.Name, y.Name) })
+	if record.Status == delivery.StatusParked {
+		v.Waits = a.waitsFor(r.Context(), delivery.SenderToken(record.From))
+	}
 	return page{name: "job", title: record.ID, nav: "jobs", data: v}, nil
+}
+
+// waitsFor is how full the pool of a sender is, nil where that cannot be read:
+// the page is of use without.
+func (a *API) waitsFor(ctx context.Context, sender string) *poolUse {
+	preview, err := a.cfg.Limits.Preview(ctx, sender, a.cfg.DefaultPool(sender), nil)
+	if err != nil {
+		return nil
+	}
+	parked, err := a.cfg.Room.Counts(ctx)
+	if err != nil {
+		return nil
+	}
+	use, err := a.use(ctx, preview.Pool.Pool, parked)
+	if err != nil {
+		return nil
+	}
+	return &use
 }
 
 // mayCancel is whether it is worth asking: the gate decides.

@@ -14,7 +14,8 @@ import (
 type overviewView struct {
 	Span    span
 	Spans   []span
-	Any     bool // there has ever been a job
+	Any     bool   // there has ever been a job
+	Base    string // where the person reached us
 	Load    Load
 	InDoubt int64
 	Failed  int64 // in the span
@@ -100,7 +101,7 @@ func (a *API) overview(r *http.Request) (page, error) {
 		return page{}, err
 	}
 	v := overviewView{
-		Span: s, Spans: spans, Load: load, Pools: pools, Any: sum(ever.States) > 0,
+		Span: s, Spans: spans, Load: load, Pools: pools, Any: sum(ever.States) > 0, Base: base(r),
 		InDoubt: sum(ever.States, delivery.StatusUnknown, delivery.StatusHeld),
 		Failed:  sum(recent.States, delivery.StatusFailed, delivery.StatusUndelivered),
 		Waits:   allWaits(pools), Funnel: funnel(recent.States),

@@ -114,3 +114,11 @@ func setSession(w http.ResponseWriter, r *http.Request, text string, life time.D
 func encrypted(r *http.Request) bool {
 	return r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 }
+
+// base is how the person's browser reaches us, as a URL.
+func base(r *http.Request) string {
+	if encrypted(r) {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}
