@@ -95,6 +95,8 @@ func TestPagesCanBeRead(t *testing.T) {
 	b.open("/sign-in")
 	b.requireReadable("sign-in")
 	b.signIn("/", operatorKey, "Ada")
+	b.open("/jobs/doubtful")
+	b.awaitText("#job", "not known") // and not: not sent
 	for name, path := range map[string]string{
 		"overview": "/?span=15m", "senders": "/senders", "jobs": "/jobs", "job": "/jobs/order-1", "job-failed": "/jobs/chat-1", "job-long": "/jobs/" + long, "job-parked": "/jobs/order-22", "job-held": "/jobs/doubtful",
 		"trouble": "/trouble", "trouble-code": "/trouble?code=63016", "live": "/live", "nobody": "/jobs/nobody", "nothing": "/jobs?find=nobody", "phone": "/phone/",

@@ -126,6 +126,11 @@ type jobView struct {
 	Waits      *poolUse // where it is parked, nil where it is not or nobody can say
 }
 
+// InDoubt reports whether nobody knows that there is a message.
+func (v jobView) InDoubt() bool {
+	return v.Status == delivery.StatusUnknown || v.Status == delivery.StatusHeld
+}
+
 // Ended reports whether nothing more is awaited of the job.
 func (v jobView) Ended() bool { return v.Status.Ended() }
 
