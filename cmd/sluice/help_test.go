@@ -131,10 +131,7 @@ func TestCompletionScripts(t *testing.T) {
 	t.Parallel()
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		var out strings.Builder
-		root := newRoot(&program{})
-		root.SetOut(&out)
-		root.SetArgs([]string{"completion", shell})
-		require.NoError(t, root.Execute())
+		require.Zero(t, run(t.Context(), []string{"completion", shell}, newEnvironment(nil), streams{out: &out, err: &out}))
 		require.Contains(t, out.String(), "sluice", shell)
 	}
 }

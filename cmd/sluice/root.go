@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 )
 
@@ -81,7 +82,7 @@ loses a job and never sends one twice.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())}
+		return usageError{fmt.Errorf("%w; see `%s --help`", plainer(err), cmd.CommandPath())}
 	})
 	addGroup(root, "Try it and run it:",
 		newDemo(p), newUp(p),
@@ -96,8 +97,45 @@ loses a job and never sends one twice.`,
 		newPause(p, "pause", "Parks everything"), newPause(p, "resume", "Lets everything go again"))
 	addGroup(root, "Set up and mend:", newDoctor(p), newConfig(p), newBench(p), newRebuild(p))
 	root.AddCommand(newVersion(p), newMan(p))
+	root.SetOut(p.out)
+	completeShells(root)
 	usageErrors(root)
 	return root
+}
+
+// completeShells adds cobra's completion command, which would take the name of
+// a shell it does not know for a call for help.
+func completeShells(root *cobra.Command) {
+	root.InitDefaultCompletionCmd() // binds the output of now
+	for _, cmd := range root.Commands() {
+		if cmd.Name() != "completion" {
+			continue
+		}
+		cmd.Args, cmd.Example = cobra.NoArgs, "  sluice completion bash > ~/.local/share/bash-completion/completions/sluice"
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		for _, shell := range cmd.Commands() {
+			shell.Example = "  sluice completion " + shell.Name() + " > sluice." + shell.Name()
+		}
+	}
+}
+
+// kindsOfValue says what a flag of a type takes.
+var kindsOfValue = map[string]string{
+	"int": "a whole number", "int64": "a whole number", "float64": "a number",
+	"duration": "a duration as in 90s, 5m or 24h", "bool": "true or false",
+}
+
+// plainer is the error of a bad flag in the words of the other complaints.
+func plainer(err error) error {
+	var bad *pflag.InvalidValueError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	kind, known := kindsOfValue[bad.GetFlag().Value.Type()]
+	if !known {
+		return err
+	}
+	return fmt.Errorf("--%s: %q is not %s", bad.GetFlag().Name, bad.GetValue(), kind)
 }
 
 // addGroup adds commands that the help shows together.
