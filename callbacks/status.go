@@ -158,8 +158,8 @@ func (s status) optedOut() (statement, bool) {
 	return told, complete && s.err != nil && s.err.Code == codeOptedOut
 }
 
-// following is the event with what the job's intent knows: the metadata to hand
-// back, and what follows from it, see [delivery.Event.WaitsAgain]. That the event
+// following is the event with what the job's intent knows: its category and the
+// metadata to hand back, and what follows from it, see [delivery.Event.WaitsAgain]. That the event
 // is stored matters more than the metadata, and less than what follows.
 func (h *Handler) following(ctx context.Context, s status, e delivery.Event) (delivery.Event, error) {
 	if e.Job == "" || h.recent.has(e.ID) {
@@ -172,7 +172,7 @@ func (h *Handler) following(ctx context.Context, s status, e delivery.Event) (de
 	case err != nil:
 		h.logger.Warn("status callback stored without its job's metadata", "job", e.Job, "error", err)
 	}
-	e.Metadata = intent.Job.Metadata
+	e.Category, e.Metadata = cmp.Or(intent.Job.Category, intent.Category), intent.Job.Metadata
 	return e.WaitsAgain(intent), nil
 }
 

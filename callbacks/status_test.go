@@ -167,7 +167,7 @@ func TestMetadataIsHandedBack(t *testing.T) {
 	s := newSite(t, func(cfg *callbacks.Config) {
 		cfg.Intents = intents(func(sender, job string) (delivery.Intent, bool, error) {
 			err, known := asked[sender+" "+job]
-			return delivery.Intent{Job: delivery.Job{Metadata: order}}, known && err == nil, err
+			return delivery.Intent{Job: delivery.Job{Metadata: order}, Category: delivery.Marketing}, known && err == nil, err
 		})
 	})
 	for _, call := range []struct {
@@ -187,6 +187,8 @@ func TestMetadataIsHandedBack(t *testing.T) {
 		code, _ := s.call(t, call.path, call.form)
 		require.Equal(t, http.StatusNoContent, code)
 		require.Len(t, s.journal.all(), before+1)
-		require.Equal(t, call.want, s.journal.all()[before].Metadata, call.path)
+		told := s.journal.all()[before]
+		require.Equal(t, call.want, told.Metadata, call.path)
+		require.Equal(t, call.want != nil, told.Category == delivery.Marketing, call.path)
 	}
 }
