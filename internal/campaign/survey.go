@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"cmp"
 	"io"
 
 	"github.com/sluicehq/sluice/delivery"
@@ -47,6 +48,7 @@ func Look(rows Reader, bad func(Row)) (Survey, error) {
 		}
 		s.Good++
 		job := row.Job.WithDefaults("")
+		job.Category = cmp.Or(job.Category, delivery.Utility) // a template's own is known to the provider alone
 		key := [2]string{job.Origin(), string(job.Category)}
 		g := groups[key]
 		if g == nil {
