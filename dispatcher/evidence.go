@@ -19,8 +19,7 @@ func (d *Dispatcher) settlePrior(ctx context.Context, task delivery.Task, v rate
 		return d.tell(ctx, task, arrived(task, v))
 	}
 	if v.SID != "" {
-		// Told once more: a log that was restored from a backup may not have it.
-		return d.tell(ctx, task, taken(task, v.SID, v.Now, ""))
+		return d.known(ctx, task, v)
 	}
 	// An attempt ends one ack wait after its grant at the latest. Until then
 	// the earlier delivery may still be at work, and nothing is amiss. One that
@@ -63,6 +62,19 @@ func (d *Dispatcher) settlePrior(ctx context.Context, task delivery.Task, v rate
 		return d.tell(ctx, task, interrupted(task, ended, due))
 	}
 	return d.search(ctx, task, window{intent: intent, record: record, begun: v.At, ended: ended, now: v.Now})
+}
+
+// known: the gate has the SID. It is told once more, since a log that was restored
+// from a backup may not have it; but a job whose state is forgotten stays so.
+func (d *Dispatcher) known(ctx context.Context, task delivery.Task, v ratelimit.Verdict) Step {
+	record, err := d.evidence.Record(ctx, task.Job.ID)
+	if err != nil {
+		return handBack("the ledger did not answer", err)
+	}
+	if record.ID == "" {
+		return Step{Settlement: ack()}
+	}
+	return d.tell(ctx, task, taken(task, v.SID, v.Now, ""))
 }
 
 // over reports whether the record shows that nothing is left to do for the
