@@ -32,6 +32,31 @@ func TestSurvivesKill(t *testing.T) {
 	}
 }
 
+// TestCallbacksFindTheirWayAfterAKill: any free port will do for the callbacks,
+// and what the sandbox has still to tell names the one that was.
+func TestCallbacksFindTheirWayAfterAKill(t *testing.T) {
+	t.Parallel()
+	settings := quick(t)
+	up := start(t, settings, "up")
+	before := up.ready()
+	newSite(t, before.Sandbox).must(http.MethodPut, "/sandbox/faults", fields{"callback_delay": "3s"}, nil)
+	jobs, ids := campaign(10)
+	api := newSite(t, before.API)
+	for _, job := range jobs {
+		require.Equal(t, http.StatusAccepted, api.post(job).status)
+	}
+	for _, id := range ids {
+		api.await(id, "queued")
+	}
+	up.kill()
+
+	again := start(t, settings, "up").ready()
+	require.Equal(t, before.Callbacks, again.Callbacks)
+	for id, r := range newSite(t, again.API).awaitEnd(ids) {
+		require.Contains(t, []string{"delivered", "read"}, r.Status, id)
+	}
+}
+
 func survive(t *testing.T, faults fields) {
 	settings := quick(t).quietly().with(
 		"SLUICE_NATS_ADDR", fixedAddr(t), "SLUICE_API_ADDR", fixedAddr(t), "SLUICE_CALLBACKS_ADDR", fixedAddr(t))

@@ -64,15 +64,22 @@ func newHouse(ctx context.Context, s *system) (*house, error) {
 }
 
 func (h *house) build(ctx context.Context) error {
+	keep := h.keepsPort()
+	if keep {
+		h.returnToPort()
+	}
 	received, err := callbacksRole(ctx, h.system)
 	if err != nil {
 		return err
 	}
 	h.add(received)
+	if keep {
+		h.rememberPort(received.lines["callbacks"])
+	}
 	if h.cfg.PublicURL == "" {
 		h.cfg.PublicURL = received.lines["callbacks"]
 	}
-	if !h.cfg.live() && h.cfg.MessagesURL == "" {
+	if h.sandboxed() {
 		if err := h.addSandbox(); err != nil {
 			return err
 		}
@@ -104,6 +111,9 @@ func (h *house) build(ctx context.Context) error {
 	}
 	return nil
 }
+
+// sandboxed reports whether the provider is the sandbox in this process.
+func (h *house) sandboxed() bool { return !h.cfg.live() && h.cfg.MessagesURL == "" }
 
 func (h *house) add(r *role) {
 	h.workers = append(h.workers, r.workers...)
