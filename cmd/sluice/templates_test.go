@@ -126,16 +126,17 @@ func TestATemplateRejectedMeanwhileEndsItsJobs(t *testing.T) {
 	require.Equal(t, http.StatusAccepted, h.api.post(offering("offer-1", 1)).status)
 	h.api.await("offer-1", "parked")
 	h.provider.template(fields{"status": "rejected", "rejection_reason": "too loud"})
-	probe := "probe"
-	eventually(t, func() bool {
+	events, probe := h.nats.events(), "probe"
+	eventually(t, func() bool { // until the dispatcher has noticed
 		probe += "x"
-		return h.api.post(offering(probe, 2)).status == http.StatusBadRequest
+		h.nats.publish(subject("normal", beta), notice(probe, beta, 2).with("content_sid", offer).json(), probe)
+		return len(events.of("rejected")) > 0
 	}, func() string { return "the change is noticed" })
 	pause("resume")
 	failed := h.api.await("offer-1", "failed")
 	require.Equal(t, "template", failed.Reason)
 	require.Equal(t, "content_sid: the template is rejected by Meta: too loud", failed.Error.Message)
-	require.Zero(t, h.provider.accepted())
+	require.Empty(t, h.provider.ledger()["offer-1"])
 }
 
 // TestCategoryOfTheTemplateDecides what a job that names none is, and its lane.
