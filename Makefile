@@ -29,7 +29,7 @@ lint: ## gofmt, vet, staticcheck
 
 .PHONY: deploycheck
 deploycheck: ## the files under deploy, with the parsers of the tools that read them
-	cd internal/deploycheck && go test ./...
+	cd internal/deploycheck && go test -count=1 ./...
 
 .PHONY: fuzz
 fuzz: ## every fuzz target, some 100,000 inputs each
