@@ -49,7 +49,7 @@ func TestOldestReady(t *testing.T) {
 		taken <- task.Job.ID
 		<-open
 		return ack()
-	}), jobstream.WorkerConfig{Concurrency: 4})
+	}), jobstream.WorkerConfig{Concurrency: 16}) // a quarter of them holds the sender's two that are not urgent
 	for range 3 {
 		receive(t, taken)
 	}
