@@ -38,6 +38,9 @@ end
 
 -- Reads a job and the grant of one attempt; without an attempt, the latest.
 local function read(hash, attempt)
+  if call('EXISTS', hash) == 0 then -- as most are that are asked about: a microsecond less
+    return { hash = hash, attempt = attempt or 1, n = us(attempt or 1), latest = 0, decided_for = 0, ended_with = 0 }
+  end
   attempt = attempt or tonumber(call('HGET', hash, 'a') or '1')
   local n = us(attempt)
   local f = call('HMGET', hash, 'd', 's', 'k', 'a', 'c', 'q', 'l', 'o', 'x', 'g' .. n, 'w' .. n, 'i' .. n)
