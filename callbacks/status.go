@@ -158,9 +158,10 @@ func (s status) optedOut() (statement, bool) {
 	return told, complete && s.err != nil && s.err.Code == codeOptedOut
 }
 
-// following is the event with what the job's intent knows: its category and the
-// metadata to hand back, and what follows from it, see [delivery.Event.WaitsAgain]. That the event
-// is stored matters more than the metadata, and less than what follows.
+// following is the event with what the job's intent knows, its category and the
+// metadata to hand back, and as what follows from it, see
+// [delivery.Event.WaitsAgain]. That the event is stored matters more than the
+// metadata, and less than what follows.
 func (h *Handler) following(ctx context.Context, s status, e delivery.Event) (delivery.Event, error) {
 	if e.Job == "" || h.recent.has(e.ID) {
 		return e, nil

@@ -144,9 +144,7 @@ func shorten(name string) string {
 // one digest are the same job.
 func (j Job) Digest() string {
 	j.ID, j.Priority = "", ""
-	if j.OnUnknown != "" { // its defaults are filled
-		j.Category = cmp.Or(j.Category, Utility) // whatever Meta thinks of the template by now
-	}
+	j.Category = cmp.Or(j.Category, Utility) // whatever Meta thinks of the template by now
 	j.SendAt, j.ExpiresAt = canonical(j.SendAt), canonical(j.ExpiresAt)
 	data, err := json.Marshal(j) // maps are written in the order of their keys
 	if err != nil {

@@ -26,8 +26,8 @@ type Publisher interface {
 // Identities keeps, for as long as a job's state is kept, which content an id
 // stands for. Claim is atomic: of two claims of one id at most one is the
 // first. It reports known for the id's own content and sender, claimed before,
-// with the status of a job that has ended, and [ErrConflict] for any other; digest is [delivery.Job.Digest], sender
-// [delivery.Job.Sender].
+// with the status of a job that has ended, and [ErrConflict] for any other;
+// digest is [delivery.Job.Digest], sender [delivery.Job.Sender].
 type Identities interface {
 	Claim(ctx context.Context, job, digest, sender string) (known bool, ended delivery.Status, err error)
 	// Disclaim undoes a first claim that nothing has come of.

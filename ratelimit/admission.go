@@ -206,8 +206,8 @@ type Claimed struct {
 }
 
 // Claim binds a job id to its content and sender before the job is published. It
-// returns ErrConflict when the id is held by other content or another sender. It works
-// while the gate is closed; a claim that nothing follows is forgotten after
+// returns ErrConflict when the id is held by other content or another sender. It
+// works while the gate is closed; a claim that nothing follows is forgotten after
 // Options.Retention, and not before a copy of the job has come that lies
 // somewhere until the given time, zero if none does.
 func (g *Gate) Claim(ctx context.Context, job, digest, sender string, copies time.Time) (Claimed, error) {

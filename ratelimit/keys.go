@@ -26,8 +26,8 @@ const (
 	// fields in record.lua.
 	// Owner: admit, claim, restore, giveback, cancel, apply. Life: none while
 	// the job lives, Options.Retention after its end or the last news of its
-	// message, or after a claim that nothing
-	// followed; and as long again after a copy that comes at a time known.
+	// message, or after a claim that nothing followed; and as long again after
+	// a copy that comes at a time known.
 	prefixJob = "{sluice}:job:"
 
 	// prefixSender + sender: hash, policy (pool, limit, mps, paused, reason,

@@ -41,9 +41,7 @@ func (p *program) plans(ctx context.Context, s campaign.Survey) ([]planRow, erro
 		if err != nil {
 			return nil, err
 		}
-		// What names no category is planned as utility; its template may say otherwise.
-		category := cmp.Or(g.Category, delivery.Utility)
-		rows = append(rows, planRow{From: g.From, Category: string(category), Rows: g.Rows, planned: answer})
+		rows = append(rows, planRow{From: g.From, Category: string(g.Category), Rows: g.Rows, planned: answer})
 	}
 	return rows, nil
 }

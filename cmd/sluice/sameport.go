@@ -15,7 +15,7 @@ func (h *house) keepsPort() bool {
 	return err == nil && port == "0" && h.cfg.PublicURL == "" && h.sandboxed() && h.sandboxFile() != ""
 }
 
-func (h *house) portFile() string { return filepath.Join(h.cfg.Data, "callbacks.addr") }
+func (h *house) portFile() string { return filepath.Join(h.cfg.Data, "callbacks.port") }
 
 // returnToPort names the port of the last run, if it is known and still free.
 func (h *house) returnToPort() {
@@ -23,7 +23,8 @@ func (h *house) returnToPort() {
 	if err != nil {
 		return
 	}
-	before := strings.TrimSpace(string(data))
+	host, _, _ := net.SplitHostPort(h.cfg.CallbacksAddr)
+	before := net.JoinHostPort(host, strings.TrimSpace(string(data)))
 	l, err := net.Listen("tcp", before)
 	if err != nil {
 		return
@@ -35,5 +36,6 @@ func (h *house) returnToPort() {
 // rememberPort is best effort: without it the states of messages under way at the
 // end of this run come by asking for them.
 func (h *house) rememberPort(base string) {
-	_ = os.WriteFile(h.portFile(), []byte(strings.TrimPrefix(base, "http://")+"\n"), 0o600)
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(base, "http://"))
+	_ = os.WriteFile(h.portFile(), []byte(port+"\n"), 0o600)
 }

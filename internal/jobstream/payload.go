@@ -84,10 +84,10 @@ func (l *Log) last(ctx context.Context, subject string, out any) (found bool, er
 }
 
 // Redrive puts a job back to the dispatchers for a further attempt, or for one
-// whose outcome is open. Once it
-// returns nil the attempt will be made. Its message is named by job and
-// attempt, so that of two requests for one attempt one counts; a copy beyond
-// the dedupe window is caught by the grant of the first.
+// whose outcome is open. Once it returns nil the attempt will be made. Its
+// message is named by job and attempt, so that of two requests for one attempt
+// one counts; a copy beyond the dedupe window is caught by the grant of the
+// first.
 func (r *Room) Redrive(ctx context.Context, task delivery.Task) error {
 	msg, err := encodeTask(task)
 	if err != nil {

@@ -67,13 +67,15 @@ func TestAJobFarBehindIsBroughtForward(t *testing.T) {
 	js := ready(t, jobstream.Config{})
 	const many = 5000
 	publishMany(t, js, delivery.Normal, many)
+	pace := time.NewTicker(1600 * time.Microsecond) // as fast as the worker is
+	defer pace.Stop()
 	var handled atomic.Int64
 	var mu sync.Mutex
 	var late []string
 	stop := work(t, js, handlerFunc(func(_ context.Context, task delivery.Task) delivery.Settlement {
 		if task.Job.Sender() == sender {
 			handled.Add(1)
-			time.Sleep(20 * time.Millisecond) // the load, not a wait
+			<-pace.C
 			return ack()
 		}
 		mu.Lock()

@@ -53,8 +53,9 @@ type RefusalsConfig struct {
 // payload that its intent kept.
 //
 // After a limit (error 63018) the sender's rate is cut if it was sending near it;
-// else somebody else uses up the portfolio's limit, and all its senders rest. After free form outside the customer service window (error
-// 63016) the gate takes the window for shut, so that the job's template goes.
+// else somebody else uses up the portfolio's limit, and all its senders rest.
+// After free form outside the customer service window (error 63016) the gate
+// takes the window for shut, so that the job's template goes.
 type Refusals struct {
 	records  Records
 	payloads Payloads
