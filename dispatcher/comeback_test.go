@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/sluicehq/sluice/callbacks"
 	"github.com/sluicehq/sluice/delivery"
 	"github.com/sluicehq/sluice/internal/jobstream"
@@ -50,21 +48,11 @@ func runComeback(t *testing.T, tr *trap) error {
 		return err
 	}
 	defer reports()
-	group, running := errgroup.WithContext(ctx)
-	stop, stopped := context.WithCancel(running)
-	group.Go(func() error { return c.box.Run(stop) })
-	group.Go(func() error { return c.track(stop) })
-	group.Go(func() error { return c.work(stop, &trap{}) })
-	group.Go(func() error { return c.bringBack(stop, tr) })
-	err = c.refuse(ctx)
-	if err == nil {
-		err = c.broughtBack(ctx)
-	}
-	stopped()
-	if err = errors.Join(err, group.Wait()); err == nil && !tr.sprung {
-		err = errNoWrong
-	}
-	return err
+	return play(ctx, tr, []process{
+		c.box.Run, c.track,
+		func(ctx context.Context) error { return c.work(ctx, &trap{}) },
+		func(ctx context.Context) error { return c.bringBack(ctx, tr) },
+	}, c.refuse, c.broughtBack)
 }
 
 // receive serves the provider's reports. A process that dies there is replaced at

@@ -125,13 +125,23 @@ func runOnce(t *testing.T, tr *trap) error {
 		return err
 	}
 	defer end()
+	return play(ctx, tr, []process{c.track, func(ctx context.Context) error { return c.work(ctx, tr) }}, c.drive, c.promise)
+}
+
+// process runs until its context ends.
+type process func(ctx context.Context) error
+
+// play runs processes while a job is brought to its end, and holds what became of
+// it against what was promised.
+func play(ctx context.Context, tr *trap, processes []process, drive, promise func(context.Context) error) error {
 	group, running := errgroup.WithContext(ctx)
 	stop, stopped := context.WithCancel(running)
-	group.Go(func() error { return c.track(stop) })
-	group.Go(func() error { return c.work(stop, tr) })
-	err = c.drive(ctx)
+	for _, run := range processes {
+		group.Go(func() error { return run(stop) })
+	}
+	err := drive(ctx)
 	if err == nil {
-		err = c.promise(ctx)
+		err = promise(ctx)
 	}
 	stopped()
 	if err = errors.Join(err, group.Wait()); err == nil && !tr.sprung {

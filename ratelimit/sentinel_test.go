@@ -14,12 +14,7 @@ import (
 // from the log, it opens and no limit is exceeded.
 func TestFailoverClosesTheGateUntilItIsRefilled(t *testing.T) {
 	t.Parallel()
-	engines.Need(t)
-	w, err := redistest.StartWatched(300)
-	require.NoError(t, err)
-	t.Cleanup(w.Stop)
-	client := w.Client(0)
-	t.Cleanup(func() { _ = client.Close() })
+	w, client := engines.Watched(t)
 	ctx := t.Context()
 	b := newBenchOn(t, client, w.Replica.Client(0), ratelimit.Options{DefaultLimit: 5}, true)
 	var log []ratelimit.Change

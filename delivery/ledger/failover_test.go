@@ -16,12 +16,7 @@ import (
 // applies just what is missing.
 func TestFailoverLosesNothingThatTheLogHas(t *testing.T) {
 	t.Parallel()
-	engines.Need(t)
-	w, err := redistest.StartWatched(300)
-	require.NoError(t, err)
-	t.Cleanup(w.Stop)
-	rdb := w.Client(0)
-	t.Cleanup(func() { _ = rdb.Close() })
+	w, rdb := engines.Watched(t)
 	ctx := t.Context()
 	l, _ := newLedger(rdb)
 	var log []delivery.Event

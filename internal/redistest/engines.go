@@ -128,6 +128,20 @@ func (e *Engines) FailedOver(t testing.TB) *redis.Client {
 	return closed(t, e.watched.Client(e.database(t)))
 }
 
+// Watched is a primary with its replica and their Sentinel for one test, that may
+// do them harm, and a client of whichever is the primary. The Sentinel acts on a
+// silence of 300 ms.
+func (e *Engines) Watched(t testing.TB) (*Watched, *redis.Client) {
+	t.Helper()
+	e.Need(t)
+	w, err := StartWatched(300)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Stop)
+	return w, closed(t, w.Client(0))
+}
+
 // Cluster is the empty cluster, which the test has to itself until it ends.
 func (e *Engines) Cluster(t testing.TB) (*Cluster, *redis.ClusterClient) {
 	t.Helper()

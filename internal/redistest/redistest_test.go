@@ -43,12 +43,7 @@ func TestClusterIsSeenAsAWhole(t *testing.T) {
 // What the primary took after it was cut off is lost with it.
 func TestSentinelReplacesAPrimary(t *testing.T) {
 	t.Parallel()
-	engines.Need(t)
-	w, err := redistest.StartWatched(300)
-	require.NoError(t, err)
-	t.Cleanup(w.Stop)
-	rdb := w.Client(0)
-	defer rdb.Close()
+	w, rdb := engines.Watched(t)
 	ctx := t.Context()
 	require.NoError(t, rdb.Set(ctx, "kept", 1, 0).Err())
 	require.NoError(t, rdb.Wait(ctx, 1, 0).Err())
