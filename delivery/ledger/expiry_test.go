@@ -60,6 +60,7 @@ func TestALateReportRevivesNothing(t *testing.T) {
 		read := withSID(happened("a", delivery.EventRead, 1, 60), "SM1")
 		read.ID = delivery.ReportID("SM1", "read", 0)
 		absent := func(when string) {
+			read.At = c.Now()
 			require.NoError(t, l.Apply(t.Context(), []delivery.Event{read}))
 			_, ok, err := l.Get(t.Context(), "a")
 			require.NoError(t, err)
@@ -67,10 +68,12 @@ func TestALateReportRevivesNothing(t *testing.T) {
 			require.Empty(t, listed(t, l, ledger.Query{}), when)
 		}
 		absent("of a job that nobody knows")
-		require.NoError(t, l.Apply(t.Context(), []delivery.Event{read, happened("a", delivery.EventAccepted, 1, 0)}))
+		delivered := withSID(happened("a", delivery.EventDelivered, 1, 60), "SM1")
+		delivered.ID = delivery.ReportID("SM1", "delivered", 0)
+		require.NoError(t, l.Apply(t.Context(), []delivery.Event{delivered, happened("a", delivery.EventAccepted, 1, 0)}))
 		record, _, err := l.Get(t.Context(), "a")
 		require.NoError(t, err)
-		require.Equal(t, delivery.StatusRead, record.Status, "with its beginning it counts")
+		require.Equal(t, delivery.StatusDelivered, record.Status, "with its beginning a report counts")
 		c.Advance(ledger.DefaultRetention + time.Minute)
 		absent("past its retention")
 		_, err = l.Trim(t.Context())
