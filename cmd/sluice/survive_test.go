@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,8 +40,16 @@ func TestSurvivesKill(t *testing.T) {
 func TestCallbacksFindTheirWayAfterAKill(t *testing.T) {
 	t.Parallel()
 	settings := quick(t)
+	// The port of a run before, which no other test is given in the meantime.
+	_, port, _ := strings.Cut(fixedAddr(t), ":")
+	kept := filepath.Join(settings["SLUICE_DATA"], "callbacks.port")
+	require.NoError(t, os.WriteFile(kept, []byte(port), 0o600))
 	up := start(t, settings, "up")
 	before := up.ready()
+	require.Equal(t, "http://127.0.0.1:"+port, before.Callbacks)
+	written, err := os.ReadFile(kept)
+	require.NoError(t, err)
+	require.Equal(t, port+"\n", string(written), "kept for the next run")
 	newSite(t, before.Sandbox).must(http.MethodPut, "/sandbox/faults", fields{"callback_delay": "3s"}, nil)
 	jobs, ids := campaign(10)
 	api := newSite(t, before.API)
