@@ -89,6 +89,7 @@ func subject(priority, sender string) string { return "sluice.jobs." + priority 
 type event struct {
 	ID, Type, Job, Status, Reason, SID, Traceparent, Category string
 	Attempt                                                   int
+	At                                                        time.Time
 	Error                                                     struct {
 		Code    int
 		Message string
