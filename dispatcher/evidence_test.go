@@ -213,6 +213,17 @@ func again(w *world) delivery.Settlement {
 	return delivery.Settlement{Action: delivery.Schedule, At: w.clock.Now(), Attempt: 2}
 }
 
+// TestAForgottenJobStaysForgotten: a copy may come after its state is gone, and
+// the gate keep it for longer.
+func TestAForgottenJobStaysForgotten(t *testing.T) {
+	t.Parallel()
+	w := afterDeath(t, template("a"))
+	w.happened(delivery.EventDelivered, 1, func(e *delivery.Event) { e.SID = "SM1" })
+	w.log.entries = nil
+	require.Equal(t, delivery.Ack, w.handler.Handle(t.Context(), taskOf(template("a"))).Action)
+	require.Empty(t, w.log.entries)
+}
+
 // TestASlotGivenBackIsNoEnd: the gate calls such an attempt settled, but the
 // worker may have died before the message was moved on.
 func TestASlotGivenBackIsNoEnd(t *testing.T) {
