@@ -47,6 +47,24 @@ func TestACustomerIsOneWhateverTheAddress(t *testing.T) {
 	require.Contains(t, refused.Body.String(), "21610")
 }
 
+// TestTwoPlacesOfOneCustomerBecomeOne, the sender's and the pool's.
+func TestTwoPlacesOfOneCustomerBecomeOne(t *testing.T) {
+	t.Parallel()
+	const us = "whatsapp:+15550001111"
+	box := sandbox.New(sandbox.Config{})
+	used := func() [2]int {
+		limits := box.Limits()
+		return [2]int{limits.Senders[0].Used, limits.Pools[0].Used}
+	}
+	for _, to := range []string{userID, number} {
+		create(t, box.Handler(), form("From="+us, "To="+to).Encode())
+	}
+	require.Equal(t, [2]int{2, 2}, used(), "nobody knows yet that they are one")
+	_, err := box.Receive(sandbox.Inbound{From: number, To: us, Body: "It is me", ExternalUserID: userID})
+	require.NoError(t, err)
+	require.Equal(t, [2]int{1, 1}, used())
+}
+
 func TestAnIdBesideANumberIsChecked(t *testing.T) {
 	t.Parallel()
 	box := sandbox.New(sandbox.Config{})
