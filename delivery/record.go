@@ -133,6 +133,12 @@ func (r Record) Begun(after int) (begun, planned bool) {
 	return begun, planned
 }
 
+// Returns reports whether the provider took the message of an attempt and refused
+// it, so that the log brings the job back for the next one.
+func (r Record) Returns(attempt int) bool {
+	return slices.ContainsFunc(r.Timeline, func(e Event) bool { return e.CameBack() && e.Attempt == attempt+1 })
+}
+
 // Sent reports whether the provider is known to have taken the given attempt,
 // and under which SID.
 func (r Record) Sent(attempt int) (sid string, ok bool) {
@@ -173,8 +179,7 @@ func (r Record) Refused(sid string) bool {
 		case EventFailed, EventUndelivered, EventCanceled, EventExpired:
 			return e.SID == sid
 		case EventParked:
-			before, sent := r.Sent(e.Attempt - 1)
-			return e.CameBack() && sent && before == sid
+			return e.CameBack() && e.reportsOn(sid)
 		}
 		return false
 	})

@@ -46,6 +46,12 @@ const reportPrefix = "cb:"
 // the intent of its attempt, in the log too.
 func (e Event) IsReport() bool { return strings.HasPrefix(e.ID, reportPrefix) }
 
+// reportsOn says whether the event is a report on a message, which it may no longer
+// name.
+func (e Event) reportsOn(sid string) bool {
+	return sid != "" && strings.HasPrefix(e.ID, reportPrefix+sid+":")
+}
+
 // Errors of the provider after which a message that it had taken is sent anew.
 const (
 	// CodeLimit is a message beyond the messaging limit, or faster than its

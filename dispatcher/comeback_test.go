@@ -68,7 +68,7 @@ func (c *cell) receive(tr *trap) (end func(), err error) {
 	}))
 	c.status = server.URL + "/twilio/status"
 	if tr.op == opReport {
-		tr.die = tr.revive
+		tr.dying(tr.revive)
 	}
 	return func() {
 		server.Close()
@@ -106,10 +106,10 @@ func (c *cell) bringBack(ctx context.Context, tr *trap) error {
 		}
 		life, die := context.WithCancel(ctx)
 		if tr.op != opReport {
-			tr.die = func() {
+			tr.dying(func() {
 				js.Conn().Close()
 				die()
-			}
+			})
 		}
 		hindered := &trapped{JetStream: js, trap: tr}
 		log := jobstream.NewLog(js)

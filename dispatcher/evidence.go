@@ -42,6 +42,11 @@ func (d *Dispatcher) settlePrior(ctx context.Context, task delivery.Task, v rate
 		}
 		return Step{Settlement: ack()}
 	}
+	if record.Returns(task.Attempt) {
+		// The tracker brings it back, once the gate has heeded why; from here it
+		// would go before, and be refused for the same cause.
+		return Step{Settlement: ack()}
+	}
 	if _, planned := record.Begun(task.Attempt); planned {
 		return Step{Settlement: next(task, v.Now)} // decided, but perhaps not moved
 	}

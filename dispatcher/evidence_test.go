@@ -180,6 +180,7 @@ func TestWhatTheRecordAlreadyKnows(t *testing.T) {
 		{"a next attempt was decided on", func(w *world) { w.happened(delivery.EventScheduled, 2, nil) }, again},
 		{"it was refused, and is to be tried again", func(w *world) { w.happened(delivery.EventScheduled, 2, refused) }, again},
 		{"it was refused, and is to wait", func(w *world) { w.happened(delivery.EventParked, 2, refused) }, again},
+		{"the tracker brings it back", func(w *world) { w.happened(delivery.EventParked, 2, cameBack("SM1")) }, nil},
 		{"a next attempt was let out", func(w *world) { w.happened(delivery.EventReleased, 2, nil) }, nil},
 		{"a next attempt is being sent", func(w *world) { w.happened(delivery.EventSending, 2, nil) }, nil},
 		{"it was refused for good", func(w *world) { w.happened(delivery.EventFailed, 1, refused) }, nil},
@@ -205,6 +206,14 @@ func TestWhatTheRecordAlreadyKnows(t *testing.T) {
 			require.Zero(t, w.phone.lists)
 			require.Zero(t, w.phone.calls)
 		})
+	}
+}
+
+// cameBack makes an event of the way back of a message, as the provider's report on
+// it does.
+func cameBack(sid string) func(*delivery.Event) {
+	return func(e *delivery.Event) {
+		e.ID, e.Reason = delivery.ReportID(sid, "undelivered", delivery.CodeLimit), delivery.ReasonLimit
 	}
 }
 
@@ -253,12 +262,12 @@ func TestAnEarlierEndIsNotThisOnes(t *testing.T) {
 
 // TestARefusedMessageIsNoEvidence: the provider took the first attempt's and
 // refused it within a second, so that it stands in the list beside the second's.
+// The answer that named it may have been lost.
 func TestARefusedMessageIsNoEvidence(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.phone.listAll, w.phone.messages = true, []messaging.Resource{at("SM1", 0)}
-	w.happened(delivery.EventQueued, 1, func(e *delivery.Event) { e.SID = "SM1" })
-	w.happened(delivery.EventParked, 2, func(e *delivery.Event) { e.Reason = delivery.ReasonLimit })
+	w.happened(delivery.EventParked, 2, cameBack("SM1"))
 	w.clock.advance(2 * time.Second)
 	w.die(template("a"), 2)
 	w.clock.advance(ackWait + grace)

@@ -144,7 +144,7 @@ func play(ctx context.Context, tr *trap, processes []process, drive, promise fun
 		err = promise(ctx)
 	}
 	stopped()
-	if err = errors.Join(err, group.Wait()); err == nil && !tr.sprung {
+	if err = errors.Join(err, group.Wait()); err == nil && !tr.wentWrong() {
 		err = errNoWrong
 	}
 	return err
@@ -216,10 +216,10 @@ func (c *cell) work(ctx context.Context, tr *trap) error {
 			return err
 		}
 		life, die := context.WithCancel(ctx)
-		tr.die = func() {
+		tr.dying(func() {
 			js.Conn().Close()
 			die()
-		}
+		})
 		err = c.process(life, &trapped{JetStream: js, trap: tr})
 		die()
 		js.Conn().Close()

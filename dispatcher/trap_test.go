@@ -47,6 +47,7 @@ func (tr *trap) around(op string, effect func() error) error {
 	if hit && tr.way == diesBefore {
 		tr.dead = true
 	}
+	die := tr.die
 	tr.mu.Unlock()
 	switch {
 	case !hit:
@@ -54,7 +55,7 @@ func (tr *trap) around(op string, effect func() error) error {
 	case tr.way == fails:
 		return errInjected
 	case tr.way == diesBefore:
-		tr.die()
+		die()
 		return errDead
 	}
 	if err := effect(); err != nil {
@@ -66,8 +67,23 @@ func (tr *trap) around(op string, effect func() error) error {
 	tr.mu.Lock()
 	tr.dead = true
 	tr.mu.Unlock()
-	tr.die()
+	die()
 	return errDead
+}
+
+// dying says how the process at work dies.
+func (tr *trap) dying(die func()) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.die = die
+}
+
+// wentWrong reports whether it has sprung. A server's handler may still be at
+// work.
+func (tr *trap) wentWrong() bool {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.sprung
 }
 
 // revive is the next process, which meets no trap.
