@@ -73,6 +73,7 @@ func BenchmarkMemory(b *testing.B) {
 	from := "15550001111"
 	windows := g.memory(b, "{sluice}:window:sender:"+from) + g.memory(b, "{sluice}:window:pool:pool")
 	sent := g.memory(b, "{sluice}:job:job-8")
+	g.goes(b, job("again", from, customer(tracked-1))) // within the spacing
 	g.apply(b,
 		ratelimit.Change{Kind: ratelimit.Progress, Job: "job-7", Attempt: 1, At: time.Now(),
 			Status: "delivered", SID: "SM0123456789abcdef0123456789abcdef"},

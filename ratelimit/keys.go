@@ -66,7 +66,8 @@ const (
 	prefixMoves = "{sluice}:moves:"
 
 	// prefixPair + sender:customer: string, µs at which a message would be due
-	// at the customer's pace.
+	// at the customer's pace, where that is later than the customer's place in the
+	// sender's window says.
 	// Owner: admit. Life: until then.
 	prefixPair = "{sluice}:pair:"
 

@@ -105,7 +105,7 @@ func (m *model) decide(t *task, reserving bool) ratelimit.Verdict {
 		m.grant(t, pool, reserving, inWindow, sendAt)
 		return t.verdict
 	}
-	sendAt, reason, at := m.book(t)
+	sendAt, reason, at := m.book(t, inWindow)
 	if reason != "" {
 		t.state, t.waits, t.needs = "parked", pool, place
 		return ratelimit.Verdict{Outcome: ratelimit.OutcomePark, Reason: reason, At: at, Pool: pool}
@@ -217,7 +217,7 @@ const interval = time.Microsecond
 
 // book books the rate of the sender and the pace of the customer, or says why
 // not and until when.
-func (m *model) book(t *task) (sendAt time.Time, reason string, back time.Time) {
+func (m *model) book(t *task, inWindow bool) (sendAt time.Time, reason string, back time.Time) {
 	kept := earlier(m.rate[t.Sender], m.now.Add(m.horizon+interval))
 	sendAt = later(kept, m.now)
 	if sendAt.After(m.now.Add(m.horizon)) {
@@ -225,12 +225,19 @@ func (m *model) book(t *task) (sendAt time.Time, reason string, back time.Time) 
 		return sendAt, ratelimit.ReasonRate, sendAt.Add(-m.horizon)
 	}
 	pair, ahead := [2]string{t.Sender, t.as}, time.Duration(m.burst-1)*m.spacing
-	due := earlier(m.due[pair], m.now.Add(m.horizon+ahead+m.spacing))
+	due := m.due[pair]
+	if last := m.top(senderWindow(t.Sender), t.as); last != nil && !last.at.After(m.now.Add(m.horizon)) {
+		due = later(due, last.at.Add(m.spacing)) // what counts keeps the pace too
+	}
+	if most := m.now.Add(m.horizon + ahead + m.spacing); due.After(most) {
+		due, m.due[pair] = most, most
+	}
 	if turn := due.Add(-ahead); turn.After(sendAt) {
-		m.due[pair] = due
 		return sendAt, ratelimit.ReasonPairRate, turn
 	}
-	m.due[pair] = later(due, sendAt).Add(m.spacing)
+	if inWindow || due.After(sendAt) {
+		m.due[pair] = later(due, sendAt).Add(m.spacing)
+	}
 	m.rate[t.Sender] = sendAt.Add(interval)
 	return sendAt, "", time.Time{}
 }

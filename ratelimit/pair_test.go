@@ -65,6 +65,25 @@ func TestPaceIsSettable(t *testing.T) {
 	})
 }
 
+// What counts is paced by its place: a message that was refused holds up none, and
+// one inside a service window comes after it too.
+func TestPaceOfWhatCounts(t *testing.T) {
+	t.Parallel()
+	opts := ratelimit.Options{PairSpacing: time.Second, PairBurst: 1, DefaultMPS: 1e6}
+	onEach(t, opts, func(t *testing.T, b *bench) {
+		first := job("a", sender, "+1")
+		b.goes(t, first)
+		b.parks(t, job("b", sender, "+1"), ratelimit.ReasonPairRate)
+		require.NoError(t, b.GiveBack(t.Context(), first.Job, first.Attempt, first.Token))
+		b.goes(t, job("b", sender, "+1"))
+		b.writes(t, sender, "+1")
+		v := b.parks(t, job("c", sender, "+1"), ratelimit.ReasonPairRate)
+		b.clock.advance(v.At.Sub(startAt))
+		b.goes(t, job("c", sender, "+1"))
+		b.parks(t, job("d", sender, "+1"), ratelimit.ReasonPairRate)
+	})
+}
+
 // A clock set back does not hold a customer's messages for longer than a whole
 // burst takes to come back.
 func TestPaceAfterAClockStep(t *testing.T) {
@@ -72,6 +91,7 @@ func TestPaceAfterAClockStep(t *testing.T) {
 	opts := ratelimit.Options{PairSpacing: time.Second, PairBurst: 3, Window: time.Minute}
 	onEach(t, opts, func(t *testing.T, b *bench) {
 		b.goes(t, job("a", sender, "+1"))
+		b.goes(t, job("a2", sender, "+1"))
 		b.clock.advance(-time.Hour)
 		b.parks(t, job("b", sender, "+1"), ratelimit.ReasonRate)
 		b.clock.advance(time.Second / 2)

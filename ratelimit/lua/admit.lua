@@ -14,9 +14,11 @@ end
 -- one step. A crash from here on is made up for by the next delivery: it finds
 -- the grant, or takes the reservation over.
 local function give(sender, at, in_window, awaited)
-  local grant = job.grant or {}
-  grant.state, grant.given, grant.at, grant.token = reserving and 'r' or 'g', now, at, token
-  grant.pool, grant.counted = sender.pool, not in_window
+  local before = job.grant
+  local grant = {
+    state = reserving and 'r' or 'g', given = now, at = at, token = token, pool = sender.pool, counted = not in_window,
+    score = before and before.score, sender_back = before and before.sender_back, pool_back = before and before.pool_back,
+  }
   if grant.counted then
     count(job, grant, at, in_sender, in_pool)
   elseif grant.score then
@@ -52,7 +54,8 @@ local function go(sender, in_window, awaited)
     end
     return rarely().park(sender, 'rate', '', math.ceil(kept - HORIZON))
   end
-  local turn = pace(PAIR_KEY .. sender_name .. ':' .. customer, at)
+  local last = in_sender or in_window and score_of(SENDER_WINDOW_KEY .. sender_name, customer)
+  local turn = pace(PAIR_KEY .. sender_name .. ':' .. customer, at, last, not in_window)
   if turn then
     return rarely().park(sender, 'pair_rate', '', turn)
   end
@@ -61,7 +64,7 @@ local function go(sender, in_window, awaited)
 end
 
 local function decide()
-  local all = call('HMGET', GATE_KEY, 'epoch', 'paused', 'reason')
+  local all = call('HMGET', GATE_KEY, 'epoch', 'paused')
   if not is_epoch(all[1]) then
     return verdict('closed', {})
   end
@@ -111,7 +114,7 @@ local function decide()
     needs_place = lacks_sender or lacks_pool
   end
   if all[2] == '1' or sender.paused or sender.tripped_until > now or pool.paused or pool.closed then
-    return rarely().paused(sender, pool, all)
+    return rarely().paused(sender, pool, all[2] == '1')
   end
   if needs_place then
     local limit = priority ~= '0' and pool.limit > 0 and pool.limit - pool.reserved or pool.limit

@@ -111,9 +111,9 @@ local function withheld()
 end
 
 -- What is paused or closed, and why.
-local function paused(sender, pool, all)
-  if all[2] == '1' then
-    return park(sender, 'paused', all[3])
+local function paused(sender, pool, everything)
+  if everything then
+    return park(sender, 'paused', call('HGET', GATE_KEY, 'reason'))
   elseif sender.paused then
     return park(sender, 'sender_paused', call('HGET', sender.hash, 'reason'))
   elseif sender.tripped_until > now then
@@ -141,7 +141,7 @@ local function back_at(window, limit, left)
   if limit <= 0 then
     return 0
   end
-  local place = call('ZRANGEBYSCORE', window, '(' .. cutoff_text, '+inf', 'WITHSCORES', 'LIMIT', 0 - left, 1)
+  local place = call('ZRANGEBYSCORE', window, '(' .. us(cutoff), '+inf', 'WITHSCORES', 'LIMIT', 0 - left, 1)
   return tonumber(place[2]) + SPAN
 end
 

@@ -14,25 +14,31 @@ local function book(kept, interval)
 end
 
 -- Books a message to a customer who is to get it at a time. Returns nil, or
--- when the customer may get the next one; then nothing is booked. What is kept
--- expires once it means nothing.
-local function pace(pair, at)
+-- when the customer may get the next one; then nothing is booked.
+--
+-- A message that counts keeps its time in the sender's window, as the customer's
+-- last there, so that a number of its own is kept only for customers who hear more
+-- than that. It expires once it means nothing. A last time ahead of what can be booked
+-- comes from a clock that was set back, and tells nothing.
+local function pace(pair, at, last, counts)
   if PAIR_SPACING <= 0 then
     return nil
   end
-  local due = at + PAIR_SPACING
-  if call('SET', pair, due, 'NX', 'PX', math.ceil((due - now) / 1000)) then
-    return nil
+  local kept = tonumber(call('GET', pair) or '0')
+  if last and last <= now + HORIZON then
+    kept = math.max(kept, last + PAIR_SPACING)
   end
   local ahead = (PAIR_BURST - 1) * PAIR_SPACING
-  local kept, most = tonumber(call('GET', pair) or '0'), now + HORIZON + ahead + PAIR_SPACING
-  due = math.min(kept, most)
+  local due = math.min(kept, now + HORIZON + ahead + PAIR_SPACING)
   local turn = due - ahead > at and due - ahead or nil
   if not turn then
+    if counts and due <= at then
+      return nil
+    end
     due = math.max(due, at) + PAIR_SPACING
   elseif due == kept then
     return turn
   end
-  call('SET', pair, due, 'PX', math.ceil((due - now) / 1000))
+  call('SET', pair, us(due), 'PX', us(math.ceil((due - now) / 1000)))
   return turn
 end

@@ -38,8 +38,11 @@ end
 
 -- Reads a job and the grant of one attempt; without an attempt, the latest.
 local function read(hash, attempt)
-  if call('EXISTS', hash) == 0 then -- as most are that are asked about: a microsecond less
-    return { hash = hash, attempt = attempt or 1, n = us(attempt or 1), latest = 0, decided_for = 0, ended_with = 0 }
+  if call('EXISTS', hash) == 0 then -- as most are that are asked about: a microsecond less, with room for what is set later
+    return {
+      hash = hash, attempt = attempt or 1, n = us(attempt or 1), latest = 0, decided_for = 0, ended_with = 0,
+      digest = nil, sender = nil, customer = nil, grant = nil,
+    }
   end
   attempt = attempt or tonumber(call('HGET', hash, 'a') or '1')
   local n = us(attempt)

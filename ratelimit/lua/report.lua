@@ -2,7 +2,7 @@
 
 -- When the oldest counted place comes back; nil if there is none.
 local function first_back(window)
-  local place = call('ZRANGEBYSCORE', window, '(' .. cutoff_text, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  local place = call('ZRANGEBYSCORE', window, '(' .. us(cutoff), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
   return place[2] and tonumber(place[2]) + SPAN
 end
 

@@ -8,7 +8,6 @@
 
 -- A place counts while its score is above this.
 local cutoff = now - SPAN
-local cutoff_text = us(cutoff)
 
 -- At most this many old entries go in one step: a window that was idle for days
 -- must not stall an admission.
@@ -19,14 +18,14 @@ local function score_of(window, customer)
 end
 
 local function used(window)
-  return call('ZCOUNT', window, '(' .. cutoff_text, '+inf')
+  return call('ZCOUNT', window, '(' .. us(cutoff), '+inf')
 end
 
 -- Writes a score. A window that grows drops some of its old entries now and
 -- then: one growth in eight does, by the clock, and each drops more than grew.
 local function put(window, score, customer)
   if call('ZADD', window, score, customer) == 1 and now % 8 == 0 then
-    local old = call('ZCOUNT', window, '-inf', cutoff_text)
+    local old = call('ZCOUNT', window, '-inf', us(cutoff))
     if old > 0 then
       call('ZREMRANGEBYRANK', window, 0, math.min(old, TRIM) - 1)
     end
