@@ -142,6 +142,10 @@ func (g *Gate) Trip(ctx context.Context, sender, reason string, until time.Time)
 	return err
 }
 
+// CutRegain is how long a cut rate would take to grow back from nothing to all that
+// is set.
+const CutRegain = 8 * time.Minute
+
 // CutRate halves the rate of a sender that the provider found too fast, never
 // below an eighth of what is set. From then on it grows by an eighth of what is
 // set each minute, until all is back. sent is when the message that the provider

@@ -65,7 +65,8 @@ func (a *API) forecast(ctx context.Context, p ratelimit.PoolLimits, lanes []fore
 			return forecast.Pool{}, err
 		}
 		f.Senders = append(f.Senders, forecast.Sender{
-			Window: own, MPS: s.MPS, From: s.TrippedUntil, Stopped: s.Paused && s.TrippedUntil.IsZero(),
+			Window: own, From: s.TrippedUntil, Stopped: s.Paused && s.TrippedUntil.IsZero(),
+			MPS: s.MPS, Share: s.EffectiveMPS / s.MPS, Regain: ratelimit.CutRegain,
 		})
 	}
 	return f, nil

@@ -21,7 +21,8 @@ type run struct {
 
 type sender struct {
 	window
-	cost  float64       // ns of the rate that one message takes
+	cost  float64 // ns of the whole rate that one message takes
+	slow  slowness
 	rate  time.Duration // when the rate is free
 	place time.Duration // when the next portion of places is free
 	never bool
@@ -41,7 +42,7 @@ func (p Pool) begin(lanes []Lane) *run {
 	for _, s := range p.Senders {
 		r.senders = append(r.senders, sender{
 			window: newWindow(s.Window, p.Now), cost: float64(time.Second) / s.MPS,
-			rate: max(0, s.From.Sub(p.Now)), never: s.Stopped || !(s.MPS > 0),
+			rate: max(0, s.From.Sub(p.Now)), never: s.Stopped || !(s.MPS > 0), slow: newSlowness(s.Share, s.Regain),
 		})
 	}
 	var all int64
@@ -126,8 +127,8 @@ func (r *run) take(l *lane, at time.Duration) {
 	s := &r.senders[l.Sender]
 	l.left -= n
 	// The portion's last message goes when the rate has let the others out.
-	l.last = plus(at, s.cost*float64(n-1))
-	s.rate = plus(at, s.cost*float64(n))
+	l.last = s.slow.plus(at, s.cost*float64(n-1))
+	s.rate = s.slow.plus(at, s.cost*float64(n))
 	if l.Placed {
 		return
 	}

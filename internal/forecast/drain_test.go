@@ -198,6 +198,34 @@ func TestPortions(t *testing.T) {
 	require.Less(t, got.Sub(exact), 30*time.Second)
 }
 
+// TestARateThatGrowsBack holds the forecast against sending one by one, each as
+// long after the last as the share of its moment says.
+func TestARateThatGrowsBack(t *testing.T) {
+	t.Parallel()
+	const mps, regain = 10.0, 8 * time.Minute
+	for _, c := range []struct {
+		share float64
+		jobs  int64
+	}{{0.5, 1}, {0.5, 100}, {0.5, 2000}, {0.5, 20_000}, {0.125, 5000}, {0.9, 5000}} {
+		p := forecast.Pool{
+			Window: forecast.Window{Limit: forecast.Unlimited}, Span: 24 * time.Hour, Now: noon,
+			Senders: []forecast.Sender{{
+				Window: forecast.Window{Limit: forecast.Unlimited}, MPS: mps, Share: c.share, Regain: regain,
+			}},
+		}
+		var at float64 // seconds
+		for range c.jobs - 1 {
+			at += 1 / (mps * min(1, c.share+at/regain.Seconds()))
+		}
+		lanes := []forecast.Lane{{Jobs: c.jobs}}
+		got := forecast.Last(lanes, p.Drain(lanes)).Sub(noon).Seconds()
+		require.InDelta(t, at, got, 0.2+at/1000, "%+v", c)
+		whole := p
+		whole.Senders = []forecast.Sender{{Window: p.Window, MPS: mps, Share: 1, Regain: regain}}
+		require.InDelta(t, float64(c.jobs-1)/mps, forecast.Last(lanes, whole.Drain(lanes)).Sub(noon).Seconds(), 0.2)
+	}
+}
+
 func TestNever(t *testing.T) {
 	t.Parallel()
 	pool := func(limit, reserved int64, mps float64) forecast.Pool {

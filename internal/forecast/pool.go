@@ -29,9 +29,11 @@ type Pool struct {
 // Sender is one sender of a pool, with its own limit.
 type Sender struct {
 	Window
-	MPS     float64   // messages a second
-	From    time.Time // sends nothing before; zero: sends now
-	Stopped bool      // sends nothing until a person lets it
+	MPS     float64       // messages a second
+	Share   float64       // of it that is left now, above 0; grows back evenly. 0: all
+	Regain  time.Duration // in which a share would grow from nothing to all
+	From    time.Time     // sends nothing before; zero: sends now
+	Stopped bool          // sends nothing until a person lets it
 }
 
 // Lane is a number of jobs alike. Each is for a customer of its own.

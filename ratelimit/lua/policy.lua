@@ -12,7 +12,7 @@ local function read_sender(name, asked)
   if f[10] then
     share, cut_at = string.match(f[10], '^([%d.]+)|(%d+)$')
     cut_at = tonumber(cut_at)
-    share = math.min(1, share + math.max(0, now - cut_at) / 480000000)
+    share = math.min(1, share + math.max(0, now - cut_at) / CUT_REGAIN)
   end
   return {
     name = name, hash = SENDER_KEY .. name, pool = set(f[1]) or asked, set_limit = f[2] or '',
