@@ -33,7 +33,7 @@ const (
 	// prefixSender + sender: hash, policy (pool, limit, mps, paused, reason,
 	// optin, version), trip (until, fault), cut (the share of its rate that the
 	// last cut left and its µs), the pool whose member it is
-	// (member), the µs at which its rate is free again (rate) and how many of
+	// (member), the µs up to which its rate is booked (rate) and used (sent), and how many of
 	// its waiting jobs need a place, by priority (need0 to need2, and need for all).
 	// Owner: sender, trip, cut, admit, cancel, apply, waiting. Life: for ever.
 	prefixSender = "{sluice}:sender:"

@@ -98,14 +98,21 @@ func (m *model) decide(t *task, reserving bool) ratelimit.Verdict {
 		if reserving && !place && t.pool == pool && t.counts != inWindow {
 			return t.verdict
 		}
-		sendAt := t.verdict.At
-		if m.now.After(sendAt) {
-			sendAt = m.now
+		sendAt := later(t.verdict.At, m.now)
+		if !reserving {
+			late := 5 * m.horizon
+			sendAt = later(sendAt, earlier(m.sent[t.Sender], m.now.Add(late+interval)))
+			if turn := sendAt.Add(-m.horizon); sendAt.After(m.now.Add(late)) {
+				m.drop(t)
+				t.state, t.waits, t.needs = "parked", pool, place
+				return ratelimit.Verdict{Outcome: ratelimit.OutcomePark, Reason: ratelimit.ReasonRate, At: turn, Pool: pool}
+			}
+			m.sent[t.Sender] = sendAt.Add(interval)
 		}
 		m.grant(t, pool, reserving, inWindow, sendAt)
 		return t.verdict
 	}
-	sendAt, reason, at := m.book(t, inWindow)
+	sendAt, reason, at := m.book(t, inWindow, reserving)
 	if reason != "" {
 		t.state, t.waits, t.needs = "parked", pool, place
 		return ratelimit.Verdict{Outcome: ratelimit.OutcomePark, Reason: reason, At: at, Pool: pool}
@@ -217,17 +224,19 @@ const interval = time.Microsecond
 
 // book books the rate of the sender and the pace of the customer, or says why
 // not and until when.
-func (m *model) book(t *task, inWindow bool) (sendAt time.Time, reason string, back time.Time) {
-	kept := earlier(m.rate[t.Sender], m.now.Add(m.horizon+interval))
+func (m *model) book(t *task, inWindow, reserving bool) (sendAt time.Time, reason string, back time.Time) {
+	kept := earlier(later(m.rate[t.Sender], m.sent[t.Sender]), m.now.Add(m.horizon+interval))
 	sendAt = later(kept, m.now)
 	if sendAt.After(m.now.Add(m.horizon)) {
-		m.rate[t.Sender] = kept
+		m.rate[t.Sender], m.sent[t.Sender] = kept, earlier(m.sent[t.Sender], kept)
 		return sendAt, ratelimit.ReasonRate, sendAt.Add(-m.horizon)
 	}
 	pair, ahead := [2]string{t.Sender, t.as}, time.Duration(m.burst-1)*m.spacing
-	due := m.due[pair]
+	due, told := m.due[pair], !inWindow
 	if last := m.top(senderWindow(t.Sender), t.as); last != nil && !last.at.After(m.now.Add(m.horizon)) {
 		due = later(due, last.at.Add(m.spacing)) // what counts keeps the pace too
+	} else if last != nil {
+		told = false
 	}
 	if most := m.now.Add(m.horizon + ahead + m.spacing); due.After(most) {
 		due, m.due[pair] = most, most
@@ -235,10 +244,13 @@ func (m *model) book(t *task, inWindow bool) (sendAt time.Time, reason string, b
 	if turn := due.Add(-ahead); turn.After(sendAt) {
 		return sendAt, ratelimit.ReasonPairRate, turn
 	}
-	if inWindow || due.After(sendAt) {
+	if !told || due.After(sendAt) {
 		m.due[pair] = later(due, sendAt).Add(m.spacing)
 	}
 	m.rate[t.Sender] = sendAt.Add(interval)
+	if !reserving {
+		m.sent[t.Sender] = sendAt.Add(interval)
+	}
 	return sendAt, "", time.Time{}
 }
 

@@ -24,7 +24,8 @@ type model struct {
 	places  map[string]map[string][]*counted // window → customer → stack
 	alias   map[string]string                // customer → the one that it is
 	due     map[[2]string]time.Time          // sender, customer → due at an even pace
-	rate    map[string]time.Time             // sender → when its rate is free again
+	rate    map[string]time.Time             // sender → up to when its rate is booked
+	sent    map[string]time.Time             // sender → up to when its rate is used
 	jobs    []*task
 }
 
@@ -52,7 +53,7 @@ func newModel(o ratelimit.Options) *model {
 		window: o.Window, span: o.Window + o.Margin,
 		service: o.ServiceWindow - min(o.Margin, o.ServiceWindow/100), defaultLimit: o.DefaultLimit,
 		horizon: o.Horizon, spacing: o.PairSpacing, burst: o.PairBurst,
-		alias: map[string]string{}, due: map[[2]string]time.Time{}, rate: map[string]time.Time{},
+		alias: map[string]string{}, due: map[[2]string]time.Time{}, rate: map[string]time.Time{}, sent: map[string]time.Time{},
 		now: startAt, senders: map[string]*ratelimit.SenderPolicy{}, pools: map[string]ratelimit.PoolPolicy{},
 		member: map[string]string{}, wrote: map[[2]string]time.Time{}, places: map[string]map[string][]*counted{},
 	}

@@ -114,3 +114,30 @@ func TestServerClock(t *testing.T) {
 		require.False(t, v.Now.After(after), "%s > %s", v.Now, after)
 	})
 }
+
+// Reservations that are taken over late, and all at once, go as far apart as any
+// others. What would have to wait for long parks again.
+func TestLateReservationsKeepTheRate(t *testing.T) {
+	t.Parallel()
+	opts := ratelimit.Options{PairSpacing: -1, DefaultMPS: 10, GrantLife: time.Minute}
+	onEach(t, opts, func(t *testing.T, b *bench) {
+		const n = 20
+		for i := range n {
+			require.Equal(t, ratelimit.OutcomeGo, b.reserve(t, job(fmt.Sprint(i), sender, fmt.Sprint("+", i))).Outcome)
+			b.clock.advance(100 * time.Millisecond)
+		}
+		b.clock.advance(10 * time.Second)
+		now := b.clock.Now()
+		for i := range 6 {
+			v := b.goes(t, job(fmt.Sprint(i), sender, fmt.Sprint("+", i)))
+			require.Equal(t, now.Add(time.Duration(i)*100*time.Millisecond), v.At)
+		}
+		v := b.parks(t, job("6", sender, "+6"), ratelimit.ReasonRate)
+		require.Equal(t, now.Add(500*time.Millisecond), v.At, "when its turn comes within the horizon")
+		require.Equal(t, ratelimit.ReasonRate, b.reserve(t, job("new", sender, "+30")).Reason, "nothing is let out meanwhile")
+
+		b.clock.advance(time.Second)
+		require.Equal(t, b.clock.Now(), b.goes(t, job("7", sender, "+7")).At)
+		require.Equal(t, ratelimit.OutcomeGo, b.reserve(t, job("6", sender, "+6")).Outcome, "its place was given back")
+	})
+}

@@ -23,6 +23,7 @@ func (b *bench) lasting(t testing.TB) map[string]any {
 		if fields, ok := value.(map[string]string); ok {
 			delete(fields, "version")
 			delete(fields, "rate")
+			delete(fields, "sent")
 		}
 	}
 	return all

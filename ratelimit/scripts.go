@@ -131,7 +131,7 @@ func (o Options) constants() map[string]string {
 	}
 	for name, d := range map[string]time.Duration{
 		"SPAN": o.Window + o.Margin, "SERVICE": o.ServiceWindow - min(o.Margin, o.ServiceWindow/100),
-		"RETENTION": o.Retention, "LIFE": o.GrantLife, "HORIZON": o.Horizon, "PAIR_SPACING": max(0, o.PairSpacing), "CUT_REGAIN": CutRegain,
+		"RETENTION": o.Retention, "LIFE": o.GrantLife, "HORIZON": o.Horizon, "LATE": 5 * o.Horizon, "PAIR_SPACING": max(0, o.PairSpacing), "CUT_REGAIN": CutRegain,
 	} {
 		values[name] = strconv.FormatInt(d.Microseconds(), 10)
 	}

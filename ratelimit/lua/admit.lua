@@ -38,19 +38,30 @@ local function give(sender, at, in_window, awaited)
   return granted(grant)
 end
 
--- A reservation has booked its rate and pace; any other job books them now.
+-- A reservation has booked its rate and pace; any other job books them now. Two
+-- times are kept of a sender's rate: up to when it is booked (rate), and up to when
+-- it is used (sent). Reservations that nobody took over for a while, and then all at
+-- once, have booked what is past; the second keeps them apart, if for no longer than
+-- a worker may well wait.
 local function go(sender, in_window, awaited)
-  local reserved = job.grant
-  if reserved then
-    if reserving and not needs_place and reserved.pool == sender.pool and reserved.counted ~= in_window then
+  local reserved, interval = job.grant, 1000000 / sender.mps
+  if reserved and reserving then
+    if not needs_place and reserved.pool == sender.pool and reserved.counted ~= in_window then
       return granted(reserved)
     end
     return give(sender, math.max(now, reserved.at), in_window, awaited)
+  elseif reserved then
+    local at = math.max(now, reserved.at, math.min(sender.sent, now + LATE + interval))
+    if at - now > LATE then
+      return rarely().park(sender, 'rate', '', math.ceil(at - HORIZON))
+    end
+    call('HSET', sender.hash, 'sent', at + interval)
+    return give(sender, math.ceil(at), in_window, awaited)
   end
-  local at, kept = book(sender.rate, 1000000 / sender.mps)
+  local at, kept = book(sender.rate, interval)
   if not at then
     if kept < sender.rate then
-      call('HSET', sender.hash, 'rate', kept)
+      call('HSET', sender.hash, 'rate', kept, 'sent', math.min(kept, sender.sent))
     end
     return rarely().park(sender, 'rate', '', math.ceil(kept - HORIZON))
   end
@@ -59,7 +70,11 @@ local function go(sender, in_window, awaited)
   if turn then
     return rarely().park(sender, 'pair_rate', '', turn)
   end
-  call('HSET', sender.hash, 'rate', kept)
+  if reserving then
+    call('HSET', sender.hash, 'rate', kept)
+  else
+    call('HSET', sender.hash, 'rate', kept, 'sent', kept)
+  end
   return give(sender, at, in_window, awaited)
 end
 

@@ -39,7 +39,7 @@ end
 local function merge_time(prefix)
   local from, to = call('GET', prefix .. alias), call('GET', prefix .. target)
   if from and tonumber(from) > tonumber(to or '0') then
-    call('SET', prefix .. target, from, 'PX', call('PTTL', prefix .. alias))
+    call('SET', prefix .. target, from, 'PX', math.max(1, call('PTTL', prefix .. alias)))
   end
 end
 

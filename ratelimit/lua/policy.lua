@@ -7,7 +7,7 @@ local own_mps = SENDER_MPS
 -- the rate at a time, share|µs, which grows by an eighth a minute.
 local function read_sender(name, asked)
   local f = call('HMGET', SENDER_KEY .. name, 'pool', 'limit', 'mps', 'paused', 'optin', 'until',
-    'member', 'rate', 'need', 'cut')
+    'member', 'rate', 'need', 'cut', 'sent')
   local set_mps, share, cut_at = tonumber(set(f[3]) or own_mps[name] or DEFAULT_MPS), 1, nil
   if f[10] then
     share, cut_at = string.match(f[10], '^([%d.]+)|(%d+)$')
@@ -18,7 +18,7 @@ local function read_sender(name, asked)
     name = name, hash = SENDER_KEY .. name, pool = set(f[1]) or asked, set_limit = f[2] or '',
     limit = tonumber(set(f[2]) or DEFAULT_LIMIT), set_mps = set_mps, mps = set_mps * share, share = share, cut_at = cut_at,
     paused = f[4] == '1', require_opt_in = f[5] == '1', tripped_until = tonumber(set(f[6]) or 0),
-    member = f[7] or nil, rate = tonumber(f[8] or 0), needs = tonumber(f[9] or 0) > 0,
+    member = f[7] or nil, rate = math.max(tonumber(f[8] or 0), tonumber(f[11] or 0)), sent = tonumber(f[11] or 0), needs = tonumber(f[9] or 0) > 0,
   }
 end
 

@@ -24,15 +24,17 @@ local function pace(pair, at, last, counts)
   if PAIR_SPACING <= 0 then
     return nil
   end
-  local kept = tonumber(call('GET', pair) or '0')
+  local kept, told = tonumber(call('GET', pair) or '0'), counts
   if last and last <= now + HORIZON then
     kept = math.max(kept, last + PAIR_SPACING)
+  elseif last then
+    told = false -- nor will the place that is written above it
   end
   local ahead = (PAIR_BURST - 1) * PAIR_SPACING
   local due = math.min(kept, now + HORIZON + ahead + PAIR_SPACING)
   local turn = due - ahead > at and due - ahead or nil
   if not turn then
-    if counts and due <= at then
+    if told and due <= at then
       return nil
     end
     due = math.max(due, at) + PAIR_SPACING
