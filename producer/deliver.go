@@ -21,8 +21,8 @@ var (
 	// ErrNoSpace says that the server's store or the account's share of it is
 	// used up (JetStream errors 10023, 10002, 10047, 10077).
 	ErrNoSpace = errors.New("the queue has no space left: give the server more storage")
-	// ErrTooLarge says that the job exceeds the server's largest message,
-	// 1 MiB unless configured (JetStream error 10054).
+	// ErrTooLarge says that the job exceeds the stream's largest message, 128 KiB
+	// with its headers (JetStream error 10054).
 	ErrTooLarge = errors.New("the job is larger than the queue takes: shorten it")
 	// ErrUnavailable says that no answer came. The job may or may not be
 	// stored: publish it again with the same id.

@@ -97,12 +97,12 @@ func limitRows(pools []poolLine) [][]string {
 	return rows
 }
 
-func newPause(p *program, verb, short string) *cobra.Command {
+func newPause(p *program, verb, short, more string) *cobra.Command {
 	var all, asJSON bool
 	var reason string
 	cmd := &cobra.Command{
 		Use: verb + " --all", Short: short, Args: cobra.NoArgs,
-		Long:    short + ". Jobs are still accepted, and wait. One sender: `sluice senders " + verb + " SENDER`.",
+		Long:    short + ". " + more + ". One sender: `sluice senders " + verb + " SENDER`.",
 		Example: "  sluice " + verb + " --all",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !all {

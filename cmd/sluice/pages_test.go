@@ -72,7 +72,7 @@ var classes = []struct {
 	{messaging.Unknown, "the message may exist: `unknown`, settled by evidence before anything is sent again"},
 	{messaging.Window, "free form outside the customer service window: the template goes instead, or the job fails"},
 	{messaging.Permanent, "the job fails: correct it and send it under a new id, or redrive it"},
-	{messaging.Template, "the template is at fault"},
+	{messaging.Template, "the job fails, and so would any other with this template: change the template"},
 	{messaging.OptedOut, "the customer's opt-out is recorded and the job is `suppressed`"},
 	{messaging.SenderBroken, "the sender rests with the reason and its jobs wait; it is tried again by itself"},
 	{messaging.AccountBroken, "the same for every sender of the account"},
@@ -91,6 +91,12 @@ What the provider's codes mean here, and what to do. The codes are data
 	for _, c := range classes {
 		fmt.Fprintf(&page, "| %s | %s |\n", c.class, c.means)
 	}
+	page.WriteString(`
+The classes hold for a refusal in the answer to a request. The same code in a status
+callback ends the job as ` + "`undelivered` or `failed`" + `, with three exceptions: 63018 (waits
+again, up to five times), 63016 (goes as the template, if the job has one) and 21610 (the
+opt-out is recorded too). What ended so can be redriven.
+`)
 	page.WriteString("\n| code | class | meaning | what to do |\n|---|---|---|---|\n")
 	file, err := os.Open("../../internal/messaging/errors.csv")
 	require.NoError(t, err)

@@ -94,7 +94,8 @@ loses a job and never sends one twice.`,
 	addGroup(root, "Send:", newSend(p), newPlan(p))
 	addGroup(root, "Look and operate:",
 		newJobs(p), newLimits(p), newSenders(p), newPools(p), newConsents(p),
-		newPause(p, "pause", "Parks everything"), newPause(p, "resume", "Lets everything go again"))
+		newPause(p, "pause", "Parks everything", "Jobs are still accepted, and wait"),
+		newPause(p, "resume", "Lets everything go again", "Senders that were paused one by one stay paused"))
 	addGroup(root, "Set up and mend:", newDoctor(p), newConfig(p), newBench(p), newRebuild(p))
 	root.AddCommand(newVersion(p), newMan(p))
 	root.SetOut(p.out)
