@@ -139,6 +139,21 @@ func (r Record) Returns(attempt int) bool {
 	return slices.ContainsFunc(r.Timeline, func(e Event) bool { return e.CameBack() && e.Attempt == attempt+1 })
 }
 
+// CanceledSince reports whether the job was canceled here, at the given attempt or
+// later, and not redriven since.
+func (r Record) CanceledSince(attempt int) bool {
+	canceled := 0
+	for _, e := range r.Timeline {
+		switch {
+		case e.Type == EventCanceled && e.SID == "":
+			canceled = max(canceled, e.Attempt)
+		case e.Type == EventRedriven && e.Attempt > canceled:
+			canceled = 0
+		}
+	}
+	return canceled > 0 && canceled >= attempt
+}
+
 // Sent reports whether the provider is known to have taken the given attempt,
 // and under which SID.
 func (r Record) Sent(attempt int) (sid string, ok bool) {

@@ -145,6 +145,18 @@ func TestSent(t *testing.T) {
 	require.False(t, ok)
 }
 
+func TestCanceledSince(t *testing.T) {
+	t.Parallel()
+	canceled, byProvider := step(delivery.EventCanceled, 2, 2), step(delivery.EventCanceled, 2, 2)
+	byProvider.SID = "SM1"
+	require.True(t, fold(canceled).CanceledSince(1))
+	require.True(t, fold(canceled).CanceledSince(2))
+	require.False(t, fold(canceled).CanceledSince(3))
+	require.False(t, fold(byProvider).CanceledSince(1), "of a message, not of the job")
+	require.False(t, fold(canceled, step(delivery.EventRedriven, 3, 3)).CanceledSince(1))
+	require.False(t, fold().CanceledSince(0))
+}
+
 // life ranks statuses within an attempt, as in the contract's order of states.
 var life = map[delivery.Status]int{
 	delivery.StatusRejected: 0, delivery.StatusAccepted: 1, delivery.StatusScheduled: 1, delivery.StatusParked: 1,

@@ -36,6 +36,9 @@ func (d *Dispatcher) settlePrior(ctx context.Context, task delivery.Task, v rate
 	if err != nil {
 		return handBack("the ledger did not answer", err)
 	}
+	if record.ID == "" && v.Settled {
+		return Step{Settlement: ack()} // its state is forgotten, and the gate is yet to follow
+	}
 	if over(record, task.Attempt) {
 		if _, sent := record.Sent(task.Attempt); sent && record.Unknown(task.Attempt) {
 			d.observer.Resolved("callback")

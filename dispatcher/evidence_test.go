@@ -231,6 +231,31 @@ func TestAForgottenJobStaysForgotten(t *testing.T) {
 	w.log.entries = nil
 	require.Equal(t, delivery.Ack, w.handler.Handle(t.Context(), taskOf(template("a"))).Action)
 	require.Empty(t, w.log.entries)
+
+	w = afterDeath(t, template("a")) // one that went as a later attempt
+	w.die(template("a"), 2)
+	w.log.entries = nil
+	require.Equal(t, delivery.Ack, w.handler.Handle(t.Context(), taskOf(template("a"))).Action)
+	require.Empty(t, w.log.entries)
+}
+
+// TestAServicesMessageIsOfThatService: whichever number it chose. What a number
+// sent itself may bear any service's SID.
+func TestAServicesMessageIsOfThatService(t *testing.T) {
+	t.Parallel()
+	const mine, other = "MG0123456789abcdef0123456789abcdef", "MG99999999999999999999999999999999"
+	for _, c := range []struct {
+		job, message string
+		found        bool
+	}{{mine, mine, true}, {mine, "", true}, {mine, other, false}, {"", other, true}} {
+		job, m := template("a"), at("SM1", time.Second)
+		if job.MessagingServiceSID, m.MessagingServiceSID = c.job, c.message; c.job != "" {
+			job.From = ""
+		}
+		w := afterDeath(t, job, m)
+		s := w.handler.Handle(t.Context(), taskOf(job))
+		require.Equal(t, c.found, s.Action == delivery.Ack, "%+v", c)
+	}
 }
 
 // TestASlotGivenBackIsNoEnd: the gate calls such an attempt settled, but the

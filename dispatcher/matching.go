@@ -16,10 +16,14 @@ const mostListed = 100
 const skew = 5 * time.Second
 
 // outbound are the listed messages that were made through the API for the job's
-// customer, the oldest first.
+// customer, the oldest first. What a messaging service sent bears its SID, whichever
+// number it chose; what a number sent itself may bear one too, which tells nothing.
 func outbound(listed []messaging.Resource, job delivery.Job) []messaging.Resource {
 	var ours []messaging.Resource
 	for _, m := range listed {
+		if service := job.MessagingServiceSID; service != "" && m.MessagingServiceSID != "" && m.MessagingServiceSID != service {
+			continue
+		}
 		if (m.Direction == "" || m.Direction == "outbound-api") && m.To == job.To && m.SID != "" {
 			ours = append(ours, m)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -130,8 +131,8 @@ func (st standing) Restore(ctx context.Context) error {
 		return err
 	}
 	for _, fact := range facts {
-		if err := st.s.registry.Restore(ctx, fact.Key, fact.Data, fact.Rev); err != nil {
-			st.s.logger.WarnContext(ctx, "a stored policy could not be restored", "key", fact.Key, "error", err)
+		if err := st.s.restore(ctx, fact.Key, fact.Data, fact.Rev); err != nil {
+			return fmt.Errorf("%s: %w", fact.Key, err) // a gate without it would let too much go
 		}
 	}
 	return st.s.room.Each(ctx, func(ctx context.Context, jobs []delivery.Parked) error {

@@ -145,18 +145,22 @@ func trackerRole(_ context.Context, s *system) (*role, error) {
 	}, nil
 }
 
+// restore tells the gate of one policy. One that cannot be read is left out, and
+// told of.
+func (s *system) restore(ctx context.Context, key string, data []byte, rev uint64) error {
+	err := s.registry.Restore(ctx, key, data, rev)
+	if errors.Is(err, senders.ErrMalformed) {
+		s.logger.ErrorContext(ctx, "a stored policy cannot be read: put it again", "key", key, "error", err)
+		return nil
+	}
+	return err
+}
+
 // followFacts tells the gate of every policy put anywhere, at the latest when
 // the one who put it died before telling.
 func (s *system) followFacts(ctx context.Context) error {
 	return s.facts.Follow(ctx, func(ctx context.Context, key string, data []byte, rev uint64) error {
-		return poll(ctx, func(ctx context.Context) error {
-			err := s.registry.Restore(ctx, key, data, rev)
-			if errors.Is(err, senders.ErrMalformed) {
-				s.logger.ErrorContext(ctx, "a stored policy cannot be read: put it again", "key", key, "error", err)
-				return nil
-			}
-			return err
-		})
+		return poll(ctx, func(ctx context.Context) error { return s.restore(ctx, key, data, rev) })
 	}, func() {})
 }
 

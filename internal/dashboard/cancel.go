@@ -52,38 +52,24 @@ func byHand(ctx context.Context, reason string) string {
 
 func (a *API) cancelJob(r *http.Request) (any, error) {
 	record, err := a.findJob(r)
-	if err != nil {
+	if err != nil || record.Status == delivery.StatusCanceled {
+		return record, err
+	}
+	if err := cancelable(record); err != nil {
 		return nil, err
 	}
-	switch {
-	case record.Status == delivery.StatusCanceled:
-		return record, nil
-	case record.Status.Ended():
-		return nil, tooLate(fmt.Errorf("%w: it is %s", ErrEnded, record.Status))
-	case record.Status == delivery.StatusQueued, record.Status == delivery.StatusSent:
-		return nil, tooLate(ErrGranted) // the provider has it, whatever a gate made anew may know
-	case record.Status == delivery.StatusHeld:
-		// Its attempt has a grant, and no dispatcher holds the job: only a
-		// person ends it, and the gate learns of that from the log.
-	default:
-		status, err := a.cfg.Canceler.Cancel(r.Context(), record.ID)
-		switch {
-		case errors.Is(err, ErrEnded) && status == string(delivery.StatusCanceled):
-			return a.findJob(r) // told, or about to be, by whoever ended it
-		case errors.Is(err, ErrEnded):
-			return nil, tooLate(fmt.Errorf("%w: it is %s", err, status))
-		case errors.Is(err, ErrGranted):
-			return nil, tooLate(ErrGranted)
-		case err != nil:
+	// A held job's attempt has a grant, and no dispatcher holds the job: only a
+	// person ends it, and the gate learns of that from the log.
+	if record.Status != delivery.StatusHeld {
+		if over, err := a.stop(r, record.ID); err != nil {
 			return nil, err
+		} else if over {
+			return a.findJob(r)
 		}
-		// Its next attempt may have been decided on and not be shown yet: an end
-		// told of the attempt before would leave that one free to go.
-		if err := a.cfg.Redriver.CaughtUp(r.Context()); err != nil {
-			a.cfg.Log.WarnContext(r.Context(), "the end of a canceled job is not told yet", "job", record.ID, "error", err)
-			return nil, problem{http.StatusServiceUnavailable, "unavailable", "canceling could not be completed: repeat the request", ""}
+		if record, err = a.findJob(r); err != nil || record.Status == delivery.StatusCanceled {
+			return record, err
 		}
-		if record, err = a.findJob(r); err != nil {
+		if err := cancelable(record); err != nil {
 			return nil, err
 		}
 	}
@@ -100,6 +86,51 @@ func (a *API) cancelJob(r *http.Request) (any, error) {
 		a.cfg.Log.WarnContext(r.Context(), "a canceled job still counts as scheduled until its time", "job", record.ID, "error", err)
 	}
 	return a.findJob(r)
+}
+
+// cancelable refuses what has ended, and what the provider has, whatever a gate
+// made anew may know.
+func cancelable(record delivery.Record) error {
+	switch {
+	case record.Status.Ended():
+		return tooLate(fmt.Errorf("%w: it is %s", ErrEnded, record.Status))
+	case record.Status == delivery.StatusQueued, record.Status == delivery.StatusSent:
+		return tooLate(ErrGranted)
+	}
+	return nil
+}
+
+// stop makes the gate refuse the job from now on, and reports whether somebody
+// else has canceled it and tells of it.
+//
+// Its next attempt may have been decided on and not be shown yet: an end told of
+// the attempt before would leave that one free to go. And a gate that is being
+// refilled may not know of its grant yet. So both are asked again once they have
+// all that the log held.
+func (a *API) stop(r *http.Request, job string) (over bool, err error) {
+	if over, err := a.flag(r, job); err != nil || over {
+		return over, err
+	}
+	if err := a.cfg.Redriver.CaughtUp(r.Context()); err != nil {
+		a.cfg.Log.WarnContext(r.Context(), "the end of a canceled job is not told yet", "job", job, "error", err)
+		return false, problem{http.StatusServiceUnavailable, "unavailable", "canceling could not be completed: repeat the request", ""}
+	}
+	return a.flag(r, job)
+}
+
+// flag flags the job at the gate, unless its attempt has been granted or the job
+// has ended.
+func (a *API) flag(r *http.Request, job string) (over bool, err error) {
+	status, err := a.cfg.Canceler.Cancel(r.Context(), job)
+	switch {
+	case errors.Is(err, ErrEnded) && status == string(delivery.StatusCanceled):
+		return true, nil // told, or about to be, by whoever ended it
+	case errors.Is(err, ErrEnded):
+		return false, tooLate(fmt.Errorf("%w: it is %s", err, status))
+	case errors.Is(err, ErrGranted):
+		return false, tooLate(ErrGranted)
+	}
+	return false, err
 }
 
 // announceCanceled does not stop when the caller hangs up: the job is stopped,

@@ -38,7 +38,7 @@ func TestAJobThatWaitsIsCanceled(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(r.text), &record))
 		require.Equal(t, w.jobs.records[0], record)
 		require.Equal(t, delivery.StatusCanceled, record.Status)
-		require.Equal(t, []string{"order-1"}, w.gate.asked)
+		require.Equal(t, []string{"order-1", "order-1"}, w.gate.asked, "before and after all that is known is shown")
 		require.Equal(t, []string{"order-1"}, w.gate.unscheduled, "nothing comes for it any more")
 		require.Equal(t, []delivery.Event{{
 			ID: "canceled:order-1:2", Type: delivery.EventCanceled, At: noon, Job: "order-1", Attempt: 2,
@@ -89,6 +89,24 @@ func TestWhatIsSentOrEndedCannotBeCanceled(t *testing.T) {
 	w.gate.canceled["order-1"] = "canceled"
 	require.Equal(t, http.StatusOK, w.cancel().status)
 	require.Empty(t, w.jobs.told, "whoever ended it tells")
+}
+
+// TestAGateThatIsBeingRefilledIsAskedAgain: it may know of the job's grant only
+// once it has all that was logged, and the state that the provider has it.
+func TestAGateThatIsBeingRefilledIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	w := withJob(t, 1, delivery.EventSending)
+	w.redrives.caughtUp = func() { w.gate.canceled["order-1"] = "granted" }
+	w.refused(w.cancel(), 409, "conflict", "")
+	require.Empty(t, w.jobs.told)
+
+	w = withJob(t, 1, delivery.EventSending)
+	w.redrives.caughtUp = func() {
+		job := delivery.Job{ID: "order-1", From: "whatsapp:+" + sender, To: customer}
+		w.jobs.records[0] = w.jobs.records[0].Apply(job.Happened(delivery.EventQueued, 1, noon, "queued"))
+	}
+	w.refused(w.cancel(), 409, "conflict", "")
+	require.Empty(t, w.jobs.told)
 }
 
 func TestOnlyJobsThatAreKnownCanBeCanceled(t *testing.T) {

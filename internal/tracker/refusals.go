@@ -122,6 +122,8 @@ func (r *Refusals) Take(ctx context.Context, e delivery.Event) error {
 		return r.giveUp(ctx, e, "its content is no longer in the log")
 	case intent.Attempt >= e.Attempt:
 		return nil // a late repetition: the attempt has begun
+	case record.CanceledSince(e.Attempt - 1):
+		return r.stay(ctx, e)
 	case record.Comebacks(intent.Redriven, e.Attempt-1) >= mostRefusals:
 		return r.giveUp(ctx, e, fmt.Sprintf("the provider refused it %d times", mostRefusals+1))
 	}
@@ -147,6 +149,15 @@ func (r *Refusals) heed(ctx context.Context, intent delivery.Intent, e delivery.
 		r.cfg.Log.WarnContext(ctx, "the gate was not slowed down", "sender", sender, "error", err)
 	}
 	return nil
+}
+
+// stay leaves a job canceled that a person canceled while its message's outcome was
+// open: the refusal tells of the message, and nobody wants another one.
+func (r *Refusals) stay(ctx context.Context, e delivery.Event) error {
+	e.ID = fmt.Sprintf("%s:%s:%d", delivery.EventCanceled, e.Job, e.Attempt)
+	e.Type, e.Status, e.Reason = delivery.EventCanceled, delivery.StatusCanceled, "canceled before the provider refused it"
+	_, err := r.log.Append(ctx, e)
+	return err
 }
 
 // giveUp ends the job as the provider has.

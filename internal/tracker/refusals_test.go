@@ -191,6 +191,21 @@ func TestARedriveIsRefusedAnew(t *testing.T) {
 	require.Equal(t, []int{2, 3, 4, 5, 6, 8, 9, 10, 11, 12}, brought, "five times, and five times more")
 }
 
+// TestACanceledJobStaysCanceled: a person ended the job while the outcome of its
+// message was open, and that the provider refused it brings no other.
+func TestACanceledJobStaysCanceled(t *testing.T) {
+	t.Parallel()
+	r := newRefusing()
+	r.record = r.record.Apply(r.intent.Job.Happened(delivery.EventHeld, 1, r.now, "held"))
+	r.record = r.record.Apply(r.intent.Job.Happened(delivery.EventCanceled, 1, r.now, "canceled"))
+	require.NoError(t, r.Take(t.Context(), r.word(1)))
+	require.Empty(t, r.parked)
+	require.Len(t, r.told, 1)
+	r.record = r.record.Apply(r.told[0])
+	require.Equal(t, delivery.StatusCanceled, r.record.Status)
+	require.Equal(t, 2, r.record.Attempt)
+}
+
 // outside is the provider's word that an attempt went free form and must not.
 func (r *refusing) outside(attempt int) delivery.Event {
 	r.intent.Attempt, r.intent.FreeForm, r.intent.At = attempt, true, r.now
