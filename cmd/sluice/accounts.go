@@ -126,6 +126,16 @@ func (c Config) accounts() []providerAccount {
 	return all
 }
 
+// forceSandbox leaves nothing by which the provider could be reached: no address
+// and no secret. The accounts keep their names, which senders and pools go by.
+func (c *Config) forceSandbox() {
+	c.MessagesURL, c.SendersURL, c.ContentURL = "", "", ""
+	c.AuthToken, c.APIKey, c.APISecret = sandboxToken, "", ""
+	for i, a := range c.Accounts {
+		c.Accounts[i] = accountEntry{SID: a.SID, AuthToken: sandboxToken}
+	}
+}
+
 // verifiers are the accounts' tokens as callbacks are checked with.
 func (c Config) verifiers() accountTokens {
 	all := accountTokens{}

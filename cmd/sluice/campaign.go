@@ -30,9 +30,12 @@ func (c *campaignFlags) add(flags *pflag.FlagSet) {
 
 // unused refuses what only a file gives a meaning to.
 func (c campaignFlags) unused() error {
-	for name, given := range map[string]bool{"--campaign": c.name != "", "--report": c.report != "", "--yes": c.yes} {
-		if given {
-			return fmt.Errorf("%s needs --csv FILE, or - for NDJSON on standard input", name)
+	for _, flag := range []struct {
+		name  string
+		given bool
+	}{{"--campaign", c.name != ""}, {"--report", c.report != ""}, {"--yes", c.yes}} {
+		if flag.given {
+			return fmt.Errorf("%s needs --csv FILE, or - for NDJSON on standard input", flag.name)
 		}
 	}
 	return nil

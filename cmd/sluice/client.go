@@ -15,11 +15,13 @@ import (
 // apiClient talks to a running API on behalf of the commands.
 type apiClient struct {
 	base, key string
+	fault     error // of its settings, told by the first request
 	http      *http.Client
 }
 
 func (p *program) api() *apiClient {
-	c := &apiClient{base: "http://127.0.0.1:8080", key: p.env["SLUICE_API_KEY"], http: &http.Client{Timeout: 60 * time.Second}}
+	c := &apiClient{base: "http://127.0.0.1:8080", http: &http.Client{Timeout: 60 * time.Second}}
+	_, c.fault = setting{name: "api_key", field: &c.key, secret: true}.fromEnv(p.env)
 	if base := p.env["SLUICE_API_URL"]; base != "" {
 		c.base = strings.TrimRight(base, "/")
 	}
@@ -64,16 +66,19 @@ func (c *apiClient) call(ctx context.Context, method, path string, in, out any) 
 
 func (c *apiClient) decode(data []byte, out any) error {
 	if err := json.Unmarshal(data, out); err != nil {
-		return fmt.Errorf("answer of the API at %s is not what this version knows: %w", c.base, err)
+		return fmt.Errorf("answer of the API at %s is not what this version knows: %w", redactURL(c.base), err)
 	}
 	return nil
 }
 
 // exchange sends one request and reads the whole answer, whatever its status.
 func (c *apiClient) exchange(ctx context.Context, method, path, contentType string, body []byte) (*http.Response, []byte, error) {
+	if c.fault != nil {
+		return nil, nil, c.fault
+	}
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
-		return nil, nil, fmt.Errorf("SLUICE_API_URL: %w", err)
+		return nil, nil, fmt.Errorf("SLUICE_API_URL: %w", cause(err))
 	}
 	if len(body) > 0 {
 		req.Header.Set("Content-Type", contentType)
@@ -83,7 +88,7 @@ func (c *apiClient) exchange(ctx context.Context, method, path, contentType stri
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, nil, fmt.Errorf("the API at %s does not answer: %w (see that `sluice up` or `sluice api` runs; SLUICE_API_URL)", c.base, err)
+		return nil, nil, fmt.Errorf("the API at %s does not answer: %w (see that `sluice up` or `sluice api` runs; SLUICE_API_URL)", redactURL(c.base), err)
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/sluicehq/sluice/internal/dashboard"
 )
 
 // Config is every setting of every role. Zero values never mean "default":
@@ -98,7 +100,7 @@ func settingName(flag string) string { return strings.ReplaceAll(flag, "-", "_")
 
 func (c *Config) settings() []setting {
 	return []setting{
-		{"nats_url", &c.NATSURL, "NATS servers; empty: embedded (only `up`)", false},
+		{"nats_url", &c.NATSURL, "NATS servers; empty: embedded (only `up`)", true},
 		{"nats_creds", &c.NATSCreds, "file with NATS credentials", false},
 		{"nats_ca", &c.NATSCA, "file with the CA of the NATS servers", false},
 		{"nats_token", &c.NATSToken, "token that producers of an embedded NATS must show", true},
@@ -149,6 +151,16 @@ func (c *Config) settings() []setting {
 		{"messages_url", &c.MessagesURL, "Messages API; default the vendor's, or the sandbox", false},
 		{"senders_url", &c.SendersURL, "Senders API; default the vendor's, or the sandbox", false},
 		{"content_url", &c.ContentURL, "Content API; default the vendor's, or the sandbox", false},
+	}
+}
+
+// takeFreePorts reads a bare :0 as any free port of this machine alone: who lets
+// the system choose tells nobody elsewhere.
+func (c *Config) takeFreePorts() {
+	for _, addr := range []*string{&c.NATSAddr, &c.APIAddr, &c.CallbacksAddr, &c.SandboxAddr, &c.AdminAddr} {
+		if *addr == ":0" {
+			*addr = "127.0.0.1:0"
+		}
 	}
 }
 
@@ -254,8 +266,8 @@ func (c Config) checkDurations() error {
 // checkAccess refuses what would let strangers in.
 func (c Config) checkAccess(role string) error {
 	var errs []error
-	if (role == "api" || role == "up") && c.APIKeys == "" && !loopback(c.APIAddr) {
-		errs = append(errs, wrong("SLUICE_API_KEYS", "is required while the API listens on %s, beyond loopback", c.APIAddr))
+	if role == "api" || role == "up" {
+		errs = append(errs, c.checkKeys())
 	}
 	if role == "up" && c.NATSURL == "" && c.NATSToken == "" && !loopback(c.NATSAddr) {
 		errs = append(errs, wrong("SLUICE_NATS_TOKEN", "is required while NATS listens on %s, beyond loopback", c.NATSAddr))
@@ -267,6 +279,21 @@ func (c Config) checkAccess(role string) error {
 		errs = append(errs, wrong("SLUICE_NATS_URL, SLUICE_REDIS_URL", "are both required by `sluice %s`; `sluice up` brings its own", role))
 	}
 	return errors.Join(errs...)
+}
+
+// checkKeys refuses a list without any key: who wrote it did not mean to let
+// everybody in.
+func (c Config) checkKeys() error {
+	keys, err := dashboard.ParseKeys(c.APIKeys)
+	switch {
+	case err != nil:
+		return wrong("SLUICE_API_KEYS", "%s", err)
+	case keys.Empty() && c.APIKeys != "":
+		return wrong("SLUICE_API_KEYS", "holds no key: give at least one, or leave it unset on loopback")
+	case keys.Empty() && !loopback(c.APIAddr):
+		return wrong("SLUICE_API_KEYS", "is required while the API listens on %s, beyond loopback", c.APIAddr)
+	}
+	return nil
 }
 
 func (c Config) checkProvider(role string) error {
@@ -283,15 +310,18 @@ func (c Config) checkProvider(role string) error {
 	if (c.APIKey == "") != (c.APISecret == "") {
 		errs = append(errs, wrong("TWILIO_API_KEY, TWILIO_API_SECRET", "give both or neither"))
 	}
-	for name, value := range map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": c.OTLPEndpoint, "SLUICE_PUBLIC_URL": c.PublicURL, "SLUICE_MESSAGES_URL": c.MessagesURL, "SLUICE_SENDERS_URL": c.SendersURL, "SLUICE_CONTENT_URL": c.ContentURL} {
-		if value == "" {
+	for _, address := range []struct{ name, value string }{
+		{"OTEL_EXPORTER_OTLP_ENDPOINT", c.OTLPEndpoint}, {"SLUICE_PUBLIC_URL", c.PublicURL},
+		{"SLUICE_MESSAGES_URL", c.MessagesURL}, {"SLUICE_SENDERS_URL", c.SendersURL}, {"SLUICE_CONTENT_URL", c.ContentURL},
+	} {
+		if address.value == "" {
 			continue
 		}
-		u, err := url.Parse(value)
+		u, err := url.Parse(address.value)
 		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-			errs = append(errs, wrong(name, "is not an http or https URL"))
-		} else if name == "SLUICE_PUBLIC_URL" && strings.Contains(u.Hostname(), "_") {
-			errs = append(errs, wrong(name, "has an underscore in its host, which the provider refuses (error 21609)"))
+			errs = append(errs, wrong(address.name, "is not an http or https URL"))
+		} else if address.name == "SLUICE_PUBLIC_URL" && strings.Contains(u.Hostname(), "_") {
+			errs = append(errs, wrong(address.name, "has an underscore in its host, which the provider refuses (error 21609)"))
 		}
 	}
 	return errors.Join(errs...)

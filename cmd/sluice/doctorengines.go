@@ -22,7 +22,7 @@ func (d *doctor) checkNATS(ctx context.Context) {
 	}
 	nc, err := nats.Connect(d.cfg.NATSURL, append(natsOptions(d.cfg, d.log), nats.Timeout(checkTimeout))...)
 	if err != nil {
-		d.say("nats", checkFail, "%s cannot be reached: %s: see that it runs, and SLUICE_NATS_URL, SLUICE_NATS_CREDS, SLUICE_NATS_CA", redactURL(d.cfg.NATSURL), err)
+		d.say("nats", checkFail, "%s cannot be reached: %s: see that it runs, and SLUICE_NATS_URL, SLUICE_NATS_CREDS, SLUICE_NATS_CA", redactURL(d.cfg.NATSURL), cause(err))
 		return
 	}
 	defer nc.Close()

@@ -14,7 +14,7 @@ import (
 // checkProvider signs in with every account's credentials.
 func (d *doctor) checkProvider(ctx context.Context) {
 	if !d.cfg.live() {
-		d.say("provider", checkOK, "SANDBOX: no credentials are set, so no message leaves this machine")
+		d.say("provider", checkOK, "%s", d.cfg.whereMessagesGo())
 		return
 	}
 	for i, account := range d.cfg.accounts() {
@@ -29,7 +29,7 @@ func (d *doctor) checkAccount(ctx context.Context, a providerAccount, first bool
 	asked := time.Now()
 	resp, err := d.request(ctx, http.MethodGet, ask, "", a.SignIn)
 	if err != nil {
-		d.say(check, checkFail, "%s does not answer: %s: see that this machine may reach it", d.cfg.messagesURL(), err)
+		d.say(check, checkFail, "%s does not answer: %s: see that this machine may reach it", redactURL(d.cfg.messagesURL()), cause(err))
 		return
 	}
 	switch {
@@ -63,6 +63,7 @@ func (d *doctor) checkPublicURL(ctx context.Context) {
 	}
 	account := d.cfg.accounts()[0]
 	target := strings.TrimRight(d.cfg.PublicURL, "/") + "/twilio/status"
+	shown := redactURL(target)
 	form := url.Values{
 		"AccountSid": {account.SID}, "MessageStatus": {unheardOf}, "MessageSid": {"SM" + strings.Repeat("0", 32)},
 	}
@@ -76,22 +77,22 @@ func (d *doctor) checkPublicURL(ctx context.Context) {
 	}
 	signed, err := post(messaging.Signature(account.AuthToken, target, form))
 	if err != nil {
-		d.say("public URL", checkFail, "%s does not answer: %s: see the DNS name, the certificate and that a `sluice callbacks` or `sluice up` is behind it", target, err)
+		d.say("public URL", checkFail, "%s does not answer: %s: see the DNS name, the certificate and that a `sluice callbacks` or `sluice up` is behind it", shown, cause(err))
 		return
 	}
 	switch signed.StatusCode {
 	case http.StatusNoContent:
 	case http.StatusForbidden:
-		d.say("public URL", checkFail, "%s refuses our signature: its SLUICE_PUBLIC_URL or TWILIO_AUTH_TOKEN is another", target)
+		d.say("public URL", checkFail, "%s refuses our signature: its SLUICE_PUBLIC_URL or TWILIO_AUTH_TOKEN is another", shown)
 		return
 	default:
-		d.say("public URL", checkFail, "%s answers %s, so it is not our callbacks: see where the load balancer sends it", target, signed.Status)
+		d.say("public URL", checkFail, "%s answers %s, so it is not our callbacks: see where the load balancer sends it", shown, signed.Status)
 		return
 	}
 	unsigned, err := post("")
 	d.judge("public URL", err == nil && unsigned.StatusCode == http.StatusForbidden, checkFail,
-		target+" reaches our callbacks, which know the token",
-		target+" takes forms without a signature, so it is not our callbacks: see where the load balancer sends it")
+		shown+" reaches our callbacks, which know the token",
+		shown+" takes forms without a signature, so it is not our callbacks: see where the load balancer sends it")
 	if err == nil && strings.HasPrefix(target, "http://") && d.cfg.live() {
 		d.say("https", checkWarn, "the public URL is not https: customers' addresses travel in the open")
 	}

@@ -128,7 +128,7 @@ func connectNATS(ctx context.Context, cfg Config, log *slog.Logger) (*nats.Conn,
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("NATS at %s cannot be reached: %w (see that it runs, with JetStream; SLUICE_NATS_URL)", redactURL(cfg.NATSURL), err)
+		return nil, fmt.Errorf("NATS at %s cannot be reached: %w (see that it runs, with JetStream; SLUICE_NATS_URL)", redactURL(cfg.NATSURL), cause(err))
 	}
 	return nc, nil
 }
@@ -274,13 +274,4 @@ func tlsConfig(ca string) (*tls.Config, error) {
 		return nil, fmt.Errorf("%s holds no certificate", ca)
 	}
 	return cfg, nil
-}
-
-// redactURL is a URL for people to read, without its password.
-func redactURL(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return "(not a URL)"
-	}
-	return u.Redacted()
 }

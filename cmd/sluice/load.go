@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -69,7 +71,7 @@ func load(flags *pflag.FlagSet, env environment) (cfg Config, origins map[string
 		return cfg, nil, nil, err
 	}
 	cfg.Accounts = accounts
-	known := map[string]bool{"SLUICE_API_URL": true, "SLUICE_API_KEY": true}
+	known := map[string]bool{"SLUICE_API_URL": true, "SLUICE_API_KEY": true, "SLUICE_API_KEY_FILE": true} // of the commands that ask the API
 	for _, s := range cfg.settings() {
 		known[s.env()], known[s.env()+"_FILE"] = true, true
 		if origins[s.name], err = s.resolve(flags, env, file); err != nil {
@@ -77,16 +79,17 @@ func load(flags *pflag.FlagSet, env environment) (cfg Config, origins map[string
 		}
 		delete(file, s.name)
 	}
-	for key := range file {
+	for _, key := range slices.Sorted(maps.Keys(file)) { // sorted: the same mistake is always named first
 		return cfg, nil, nil, fmt.Errorf("%s: %q is not a setting", flags.Lookup("config").Value, key)
 	}
+	cfg.takeFreePorts()
 	return cfg, origins, unknownVariables(env, known), nil
 }
 
 // resolve gives the setting its value and says where that came from.
 func (s setting) resolve(flags *pflag.FlagSet, env environment, file map[string]string) (origin string, err error) {
 	origin = "default"
-	if value, ok := file[s.name]; ok {
+	if value := file[s.name]; value != "" {
 		if err := s.set(value); err != nil {
 			return "", fmt.Errorf("%s in %s: %w", s.name, flags.Lookup("config").Value, err)
 		}
@@ -139,12 +142,15 @@ func readFile(flags *pflag.FlagSet) (values map[string]string, accounts []accoun
 	}
 	delete(raw, "accounts")
 	values = make(map[string]string, len(raw))
-	for key, value := range raw {
-		switch value.(type) {
+	for _, key := range slices.Sorted(maps.Keys(raw)) {
+		switch value := raw[key].(type) {
 		case map[string]any, []any:
 			return nil, nil, fmt.Errorf("%s: %q cannot be a list or a map", f.Value, key)
+		case nil:
+			values[key] = "" // as an empty variable: not set, but a key that has to be known
+		default:
+			values[key] = fmt.Sprint(value)
 		}
-		values[key] = fmt.Sprint(value)
 	}
 	return values, accounts, nil
 }
@@ -167,7 +173,9 @@ func (s setting) fromEnv(env environment) (given bool, err error) {
 		if err != nil {
 			return false, fmt.Errorf("%s_FILE: %w", s.env(), err)
 		}
-		value, ok = strings.TrimSpace(string(data)), true
+		if value, ok = strings.TrimSpace(string(data)), true; value == "" {
+			return false, fmt.Errorf("%s_FILE: %s is empty", s.env(), path)
+		}
 	}
 	if !ok || value == "" {
 		return false, nil

@@ -59,7 +59,13 @@ func (p *program) configure(cmd *cobra.Command, role string) (Config, error) {
 		cfg.Sandbox = f.Value.String() == "true"
 	}
 	p.warn(warnings)
-	return cfg, cfg.validate(role)
+	if err := cfg.validate(role); err != nil {
+		return cfg, err
+	}
+	if cfg.Sandbox {
+		cfg.forceSandbox()
+	}
+	return cfg, nil
 }
 
 // runRole starts the engines, builds the role and runs it with its admin

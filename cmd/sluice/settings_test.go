@@ -67,6 +67,9 @@ func TestBadSettings(t *testing.T) {
 		"API beyond loopback":     {set: []string{"SLUICE_API_ADDR", "0.0.0.0:0"}, code: 1, names: "SLUICE_API_KEYS"},
 		"NATS beyond loopback":    {set: []string{"SLUICE_NATS_ADDR", "0.0.0.0:0"}, code: 1, names: "SLUICE_NATS_TOKEN"},
 		"bad scope":               {set: []string{"SLUICE_API_KEYS", "admin:secret"}, code: 1, names: "SLUICE_API_KEYS"},
+		"no key in the list":      {set: []string{"SLUICE_API_KEYS", ","}, code: 1, names: "SLUICE_API_KEYS: holds no key"},
+		"blank for a key":         {set: []string{"SLUICE_API_ADDR", "0.0.0.0:0", "SLUICE_API_KEYS", " "}, code: 1, names: "SLUICE_API_KEYS: holds no key"},
+		"empty file for a key":    {set: []string{"SLUICE_API_KEYS_FILE", "/dev/null"}, code: 1, names: "SLUICE_API_KEYS_FILE"},
 		"ack wait too short":      {set: []string{"SLUICE_ACK_WAIT", "1500ms"}, code: 1, names: "SLUICE_ACK_WAIT"},
 		"drain too short":         {set: []string{"SLUICE_DRAIN_TIMEOUT", "500ms"}, code: 1, names: "SLUICE_DRAIN_TIMEOUT"},
 		"NATS without Redis":      {set: engines[:2], code: 1, names: "SLUICE_REDIS_URL"},
@@ -113,6 +116,7 @@ func TestSecretsAreNotTold(t *testing.T) {
 		{"SLUICE_API_KEYS", "hush-hush,hush-hush"},
 		{"TWILIO_ACCOUNT_SID", account, "TWILIO_AUTH_TOKEN", "hush-hush"},
 		{"SLUICE_REDIS_URL", "https://user:hush-hush@127.0.0.1"},
+		{"SLUICE_NATS_URL", "nats://user:hush-hush@127.0.0.1:port", "SLUICE_REDIS_URL", "redis://127.0.0.1:1"},
 	} {
 		r := run(t, quick(t).with(set...), "up")
 		require.Equal(t, 1, r.code, "%v: %s", set, r.stderr)

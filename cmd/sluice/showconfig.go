@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -49,8 +50,11 @@ func showSettings(cfg Config, origins map[string]string) []shownSetting {
 	shown := make([]shownSetting, len(byDefault))
 	for i, s := range cfg.settings() {
 		value := s.text()
-		if s.secret && value != "" {
+		switch {
+		case s.secret && value != "":
 			value = "********"
+		case strings.HasSuffix(s.name, "_url") || strings.HasSuffix(s.name, "_endpoint"):
+			value = redactURL(value)
 		}
 		shown[i] = shownSetting{Name: s.env(), Value: value, Origin: origins[s.name], Default: byDefault[i].text(), Meaning: s.usage}
 	}

@@ -49,7 +49,7 @@ func (c *apiClient) Submit(ctx context.Context, jobs []delivery.Job) ([]campaign
 	for i, r := range answer.Results {
 		results[i] = campaign.Result{ID: r.ID, Status: r.Status, Code: r.Error.Code, Field: r.Error.Field, Message: r.Error.Message}
 		if r.Status == "" && r.Error.Message == "" {
-			return nil, fmt.Errorf("answer of the API at %s is not what this version knows: result %d is empty", c.base, i+1)
+			return nil, fmt.Errorf("answer of the API at %s is not what this version knows: result %d is empty", redactURL(c.base), i+1)
 		}
 	}
 	return results, nil

@@ -36,11 +36,7 @@ kill -9, nothing is lost: start it again.`,
 }
 
 func (p *program) up(ctx context.Context, cfg Config) error {
-	if cfg.live() {
-		fmt.Fprintf(p.err, "sluice: LIVE: messages go to %s\n", cfg.messagesURL())
-	} else {
-		fmt.Fprintln(p.err, "sluice: SANDBOX: no message leaves this machine")
-	}
+	fmt.Fprintf(p.err, "sluice: %s\n", cfg.whereMessagesGo())
 	return p.runRole(ctx, cfg, func(ctx context.Context, s *system) (*role, error) {
 		h, err := newHouse(ctx, s)
 		if err != nil {
@@ -48,6 +44,18 @@ func (p *program) up(ctx context.Context, cfg Config) error {
 		}
 		return &h.role, nil
 	})
+}
+
+// whereMessagesGo says LIVE or SANDBOX, and what that means.
+func (c Config) whereMessagesGo() string {
+	switch {
+	case c.live():
+		return "LIVE: messages go to " + redactURL(c.messagesURL())
+	case c.MessagesURL != "":
+		return "SANDBOX: no credentials are used, and messages go to " + redactURL(c.MessagesURL) + " (SLUICE_MESSAGES_URL)"
+	default:
+		return "SANDBOX: no message leaves this machine"
+	}
 }
 
 // house is every role in one process.
