@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Epoch reads the present life of Redis (its run id, or Options.Epoch) and the
-// one that the gate was opened for, empty if none. The gate is open exactly
-// while the two are equal, which every admission checks for itself.
+// Epoch reads the present life of Redis (its master_replid, or Options.Epoch)
+// and the one that the gate was opened for, empty if none. The gate is open
+// exactly while the two are equal, which every admission checks for itself.
 func (g *Gate) Epoch(ctx context.Context) (current, opened string, err error) {
 	reply, err := g.ask(ctx, g.scripts.epoch, []string{keyGate})
 	if err != nil {

@@ -47,7 +47,7 @@ func TestAnEmptiedRedisIsNotOpened(t *testing.T) {
 	})
 }
 
-// The embedded server has no run id: each process brings its own epoch.
+// The embedded server has no master_replid: each process brings its own epoch.
 func TestAnotherProcessIsAnotherEpoch(t *testing.T) {
 	t.Parallel()
 	b := onMini(t, ratelimit.Options{})

@@ -73,7 +73,11 @@ func onEach(t *testing.T, opts ratelimit.Options, test func(t *testing.T, b *ben
 
 func onMini(t testing.TB, opts ratelimit.Options) *bench {
 	t.Helper()
-	m := miniredis.RunT(t)
+	return onServer(t, miniredis.RunT(t), opts)
+}
+
+func onServer(t testing.TB, m *miniredis.Miniredis, opts ratelimit.Options) *bench {
+	t.Helper()
 	opts.Epoch = t.Name()
 	return newBench(t, redis.NewClient(&redis.Options{Addr: m.Addr(), MaxRetries: -1}), opts, false)
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"io"
+	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -13,37 +15,45 @@ import (
 
 const module = "github.com/sluicehq/sluice"
 
-// arrows is the import rule of the house: what of ours each package may
-// import. The README's map shows the same tree.
-var arrows = map[string][]string{
-	"delivery":           {},
-	"ratelimit":          {},
-	"internal/messaging": {},
-	"internal/embedded":  {},
-	"internal/forecast":  {},
-	"internal/plot":      {},
-	"internal/redistest": {}, // for tests
-	"internal/tracing":   {},
-
-	"delivery/ledger":    {"delivery"},
-	"internal/jobstream": {"delivery"},
-	"internal/sandbox":   {"delivery", "internal/messaging"},
-
-	"producer":            {"delivery", "internal/tracing"},
-	"callbacks":           {"delivery", "internal/tracing"},
-	"dispatcher":          {"delivery", "ratelimit", "internal/messaging", "internal/tracing"},
-	"internal/senders":    {"delivery", "ratelimit", "internal/messaging"},
-	"internal/tracker":    {"delivery", "ratelimit"},
-	"internal/templates":  {},
-	"internal/onboarding": {"internal/messaging"},
-	"internal/dashboard":  {"delivery", "ratelimit", "internal/senders", "internal/forecast", "internal/plot"},
-	"internal/campaign":   {"delivery"},
-
-	"cmd/sluice": {"*"},
+// importRule is the README's map: what of ours each
+// package may import, and which import the standard library alone.
+type importRule struct {
+	arrows       map[string][]string
+	standardOnly []string
 }
 
-// standardOnly are the packages that import nothing but the standard library.
-var standardOnly = []string{"delivery", "internal/plot"}
+var backquoted = regexp.MustCompile("`([^`]+)`")
+
+// readMap reads the last column of the README's map. Packages below internal are
+// named there without it.
+func readMap(t *testing.T) importRule {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	_, table, found := strings.Cut(string(text), "| package | one job | imports |\n")
+	require.True(t, found, "the README has its map")
+	table, _, _ = strings.Cut(table, "\n\n")
+	h := importRule{arrows: map[string][]string{}}
+	for _, line := range strings.Split(table, "\n")[1:] {
+		cells := strings.Split(strings.Trim(line, "|"), "|")
+		require.Len(t, cells, 3, line)
+		name, imports := strings.Trim(cells[0], " `"), strings.TrimSpace(cells[2])
+		switch imports {
+		case "no Go", "a module of its own":
+			continue
+		case "everything":
+			h.arrows[name] = []string{"*"}
+			continue
+		case "standard library":
+			h.standardOnly = append(h.standardOnly, name)
+		}
+		h.arrows[name] = []string{}
+		for _, m := range backquoted.FindAllStringSubmatch(imports, -1) {
+			h.arrows[name] = append(h.arrows[name], m[1], "internal/"+m[1])
+		}
+	}
+	return h
+}
 
 type listed struct {
 	ImportPath string
@@ -54,15 +64,16 @@ type listed struct {
 // TestImportArrows holds the import rule over what the go command itself says.
 func TestImportArrows(t *testing.T) {
 	t.Parallel()
+	rule := readMap(t)
 	for _, p := range listPackages(t) {
 		name := strings.TrimPrefix(p.ImportPath, module+"/")
-		allowed, known := arrows[name]
-		require.True(t, known, "package %s is not in the map of the house: add it here and to the README", name)
+		allowed, known := rule.arrows[name]
+		require.True(t, known, "package %s is not in the README's map: add it there", name)
 		for _, imported := range p.Imports {
 			if ours, ok := strings.CutPrefix(imported, module+"/"); ok {
 				require.True(t, slices.Contains(allowed, "*") || slices.Contains(allowed, ours),
 					"%s must not import %s", name, ours)
-			} else if slices.Contains(standardOnly, name) {
+			} else if slices.Contains(rule.standardOnly, name) {
 				require.NotContains(t, strings.Split(imported, "/")[0], ".",
 					"%s imports only the standard library, not %s", name, imported)
 			}

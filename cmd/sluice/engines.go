@@ -26,7 +26,7 @@ type engines struct {
 	pub    jetstream.JetStream // for publishing: acks must not queue behind jobs
 	gate   redis.UniversalClient
 	ledger redis.UniversalClient
-	epoch  string // of an embedded Redis; a real one has its run id
+	epoch  string // of an embedded Redis; a real one has its master_replid
 	nats   string // where producers connect; empty if nowhere
 	closer []func()
 }

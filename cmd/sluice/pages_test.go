@@ -16,12 +16,12 @@ import (
 
 var update = flag.Bool("update", false, "write the pages that are made from the code")
 
-// TestPagesMadeFromCode holds docs/settings.md and docs/errors.md to what the
-// binary does. `go test ./cmd/sluice -run PagesMadeFromCode -update` writes them.
+// TestPagesMadeFromCode holds docs/settings.md, docs/sluice.yaml and docs/errors.md
+// to what the binary does. `go test ./cmd/sluice -run PagesMadeFromCode -update` writes them.
 func TestPagesMadeFromCode(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]string{
-		"../../docs/settings.md": settingsPage(), "../../docs/errors.md": errorsPage(t),
+		"../../docs/settings.md": settingsPage(), "../../docs/sluice.yaml": samplePage(), "../../docs/errors.md": errorsPage(t),
 	} {
 		if *update {
 			require.NoError(t, os.WriteFile(path, []byte(want), 0o644))

@@ -5,8 +5,9 @@
 // It is a judge. Whatever it accepted is in its ledger, whether or not the
 // answer or a callback arrived, so a client that sends a message twice or
 // exceeds a messaging limit can be convicted from [Sandbox.Ledger] and
-// [Sandbox.Limits]. For that it shares no code with what it judges: the
-// signature, the rules and the counting are written here a second time.
+// [Sandbox.Limits]. For that the signature, the rules and the counting are written
+// here a second time. All it shares with what it judges is which addresses are one
+// customer ([delivery.CustomerKey]).
 //
 // Credentials: any account and any password that is not empty are accepted; the
 // password "invalid" is refused with error 20003. Callbacks are signed with the
