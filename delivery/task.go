@@ -24,6 +24,9 @@ type Task struct {
 	Published time.Time
 	// Announced says that the log already has the job's accepted event.
 	Announced bool
+	// Moved says that this delivery comes out of the waiting room: something was
+	// told of the job before it went there.
+	Moved bool
 	// Redriven is the attempt that a person's last redrive began with, 0 if
 	// there was none: tries are counted from there.
 	Redriven int

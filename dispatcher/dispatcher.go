@@ -182,6 +182,8 @@ func (d *Dispatcher) handle(ctx context.Context, task delivery.Task) Step {
 		return d.settlePrior(ctx, task, verdict)
 	case ratelimit.OutcomeClosed:
 		return handBack("the gate is closed", nil)
+	case ratelimit.OutcomeExpired:
+		return d.expired(ctx, task, verdict)
 	default:
 		return d.tell(ctx, task, unfit.refuse(task, verdict))
 	}

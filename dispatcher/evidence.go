@@ -85,6 +85,22 @@ func (d *Dispatcher) known(ctx context.Context, task delivery.Task, v ratelimit.
 	return d.tell(ctx, task, taken(task, v.SID, v.Now, ""))
 }
 
+// expired: nobody wants the message any more. The copy that was stored for this
+// time also comes where the job ended long ago and is forgotten, by the gate too;
+// it must not make the job known again.
+func (d *Dispatcher) expired(ctx context.Context, task delivery.Task, v ratelimit.Verdict) Step {
+	if task.Moved {
+		record, err := d.evidence.Record(ctx, task.Job.ID)
+		if err != nil {
+			return handBack("the ledger did not answer", err)
+		}
+		if record.ID == "" {
+			return Step{Settlement: ack()}
+		}
+	}
+	return d.tell(ctx, task, refuse(task, v))
+}
+
 // over reports whether the record shows that nothing is left to do for the
 // attempt. A later attempt that has begun came from a stored message of its
 // own, so this one may go. How an earlier attempt ended says nothing of this

@@ -239,6 +239,22 @@ func TestAForgottenJobStaysForgotten(t *testing.T) {
 	require.Empty(t, w.log.entries)
 }
 
+// TestTheExpiryOfAForgottenJobMakesItNotKnownAgain: nor does it where the gate has
+// forgotten the job too. One that is known ends.
+func TestTheExpiryOfAForgottenJobMakesItNotKnownAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	refuses(ratelimit.OutcomeExpired)(w)
+	task := taskOf(template("a"))
+	task.Moved, task.Announced = true, true
+	require.Equal(t, delivery.Ack, w.handler.Handle(t.Context(), task).Action)
+	require.Empty(t, w.log.entries)
+
+	w.happened(delivery.EventParked, 1, nil)
+	require.Equal(t, delivery.Ack, w.handler.Handle(t.Context(), task).Action)
+	require.Equal(t, delivery.StatusExpired, w.log.record("a").Status)
+}
+
 // TestAServicesMessageIsOfThatService: whichever number it chose. What a number
 // sent itself may bear any service's SID.
 func TestAServicesMessageIsOfThatService(t *testing.T) {

@@ -95,6 +95,7 @@ func decodeDelivery(msg jetstream.Msg, meta *jetstream.MsgMetadata) (delivery.Ta
 	} else {
 		task, err = decodeTask(msg.Data(), msg.Headers(), meta.Timestamp)
 	}
+	task.Moved = meta.Stream == StreamWait
 	task.Ref = ref(meta.Stream, meta.Sequence.Stream)
 	task.Token = newToken()
 	return task, err
