@@ -106,9 +106,10 @@ func TestRestoreLeavesAloneWhatGoesOn(t *testing.T) {
 		invalid.Attempt = 0
 		want := b.dump(t)
 		var stored []ratelimit.Stored
-		for i, r := range []ratelimit.Request{sent, reserved, foreign, invalid} {
+		for i, r := range []ratelimit.Request{sent, reserved, invalid} {
 			stored = append(stored, ratelimit.Stored{Request: r, Seq: uint64(1 + i)})
 		}
+		stored = append(stored, ratelimit.Stored{Request: foreign})
 		require.NoError(t, b.Restore(t.Context(), stored))
 		require.NoError(t, b.Restore(t.Context(), nil))
 		require.Equal(t, want, b.dump(t))
@@ -151,4 +152,24 @@ func BenchmarkRestore(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "jobs/s")
+}
+
+// An id that was claimed for other content, while Redis knew of nothing, is still
+// that of the job which waits; the other one is told so.
+func TestAWaitingJobKeepsItsID(t *testing.T) {
+	t.Parallel()
+	onEach(t, ratelimit.Options{}, func(t *testing.T, b *bench) {
+		waits, other := job("j", sender, "+1"), job("j", sender, "+1")
+		other.Digest = "another"
+		b.claim(t, other.Job, other.Digest, other.Sender)
+		require.NoError(t, b.Restore(t.Context(), []ratelimit.Stored{{Request: waits, Seq: 7}}))
+		require.NoError(t, b.Restore(t.Context(), []ratelimit.Stored{{Request: other}}))
+		require.Equal(t, ratelimit.OutcomeConflict, b.admit(t, other).Outcome)
+		require.Equal(t, ratelimit.OutcomeGo, b.reserve(t, waits).Outcome)
+		b.goes(t, waits)
+
+		other.Digest = "a third"
+		require.NoError(t, b.Restore(t.Context(), []ratelimit.Stored{{Request: other, Seq: 8}}))
+		require.Equal(t, ratelimit.OutcomeConflict, b.admit(t, other).Outcome, "a job that has gone keeps its id too")
+	})
 }

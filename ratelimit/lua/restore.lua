@@ -27,9 +27,13 @@ end
 
 local function restore(hash, digest, sender, customer, asked, priority, attempt, sequence, copies)
   local job = recall(hash, tonumber(attempt))
-  if job.known and (job.known ~= digest or job.sender ~= sender) then
+  local other = job.known and (job.known ~= digest or job.sender ~= sender)
+  local claim = job.latest == 0 and not job.status and not job.outcome -- and nothing more
+  if other and (sequence == '0' or not claim) then
     return -- it is told so when it is handled
   end
+  -- A job that lies in the waiting room had its id first. Who claimed it for another
+  -- one did so while this Redis knew of neither.
   job.digest, job.sender, job.customer = digest, sender, canonical(customer)
   if copies ~= '' then
     call('HSET', hash, 'u', copies)
