@@ -217,7 +217,7 @@ func attempts(timeline []delivery.Event) []attemptView {
 var eventSays = map[delivery.EventType]string{
 	delivery.EventAccepted:    "stored, and safe from now on",
 	delivery.EventScheduled:   "waits for its time",
-	delivery.EventParked:      "waits for a free slot, a pause to end or its turn",
+	delivery.EventParked:      "waits for a free place, a pause to end or its turn",
 	delivery.EventReleased:    "its turn has come",
 	delivery.EventSending:     "is being handed to the provider",
 	delivery.EventUnknown:     "the line broke: nobody knows yet whether it was taken",

@@ -32,7 +32,7 @@ type senderView struct {
 	Reasons  []string
 }
 
-// strip shows when the slots of a pool come back.
+// strip shows when the places of a pool come back.
 type strip struct {
 	Step time.Duration
 	Bars plot.Bars
@@ -41,7 +41,7 @@ type strip struct {
 
 // SVG is the drawing.
 func (s strip) SVG() template.HTML {
-	return template.HTML(s.Bars.SVG("When used slots come back, over one window from now on"))
+	return template.HTML(s.Bars.SVG("When used places come back, over one window from now on"))
 }
 
 // Unlimited is a limit that is none.
@@ -56,7 +56,7 @@ func (p poolView) Kept() float64 { return share(p.Reserved, int(p.Limit)) }
 // KeptFrom is where the reserved share begins: it is the last part of the limit.
 func (p poolView) KeptFrom() float64 { return 100 - p.Kept() }
 
-// WindowSpan is how long a slot stays used.
+// WindowSpan is how long a place stays used.
 func (p poolView) WindowSpan() time.Duration { return time.Duration(p.Window * float64(time.Second)) }
 
 // Waiting is how many jobs are parked.
@@ -136,7 +136,7 @@ func (a *API) strip(ctx context.Context, pool string) (strip, error) {
 		return strip{}, err
 	}
 	s := strip{Step: back.Step}
-	series := plot.Series{Name: "slots back", Class: "back"}
+	series := plot.Series{Name: "places back", Class: "back"}
 	for i, n := range back.Places {
 		from := back.Now.Add(time.Duration(i) * back.Step).UTC()
 		s.Bars.Labels = append(s.Bars.Labels, fmt.Sprintf("%s to %s", clock(from, back.Step), clock(from.Add(back.Step), back.Step)))

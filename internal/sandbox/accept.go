@@ -85,7 +85,7 @@ func (s *Sandbox) weigh(m *message) {
 	m.over.pool = m.barred == 0 && m.code == codeOverLimit && !st.poolFits
 }
 
-// enter puts a judged message into the ledger, takes or refreshes its slots,
+// enter puts a judged message into the ledger, takes or refreshes its places,
 // and lets the sender's queue grow by it. It decides nothing: a replay does the
 // same with the same message. The caller holds mu, or owns s alone.
 func (s *Sandbox) enter(m *message) {

@@ -21,7 +21,7 @@ type Usage struct {
 	Limit  Limit  `json:"limit"`
 	Used   int    `json:"used"` // different customers counted now
 
-	// Exceeded is how many messages asked for a slot beyond the limit, found
+	// Exceeded is how many messages asked for a place beyond the limit, found
 	// by replaying the ledger. It is 0 for a client that keeps the limit.
 	Exceeded int `json:"exceeded"`
 	// OverLimit is the same as counted when each message was judged. Where the
@@ -101,7 +101,7 @@ func audit(messages []*message, merges []merge, span time.Duration) map[scope]in
 				t.merge(merges[0].from, merges[0].to)
 			}
 		}
-		if !m.wantsSlot() {
+		if !m.wantsPlace() {
 			continue
 		}
 		own, shared := scope{sender: m.sender}, scope{pool: m.pool}

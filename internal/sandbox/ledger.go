@@ -16,7 +16,7 @@ type Entry struct {
 	AcceptedAt     time.Time `json:"accepted_at"`
 	Status         string    `json:"status"` // as the provider knows it, whatever callbacks were lost
 	StatusCallback string    `json:"status_callback"`
-	Counted        bool      `json:"counted"`   // took or refreshed a slot of the messaging limits
+	Counted        bool      `json:"counted"`   // took or refreshed a place of the messaging limits
 	InWindow       bool      `json:"in_window"` // the customer service window was open
 	ErrorCode      int       `json:"error_code,omitempty"`
 }
@@ -49,9 +49,9 @@ type message struct {
 	sent    time.Time
 }
 
-// wantsSlot reports whether the message counts toward the messaging limits
+// wantsPlace reports whether the message counts toward the messaging limits
 // where they leave room. It is told from what was sent, not from the decision.
-func (m *message) wantsSlot() bool {
+func (m *message) wantsPlace() bool {
 	return m.request.template && !m.inWindow && !m.expires() && m.barred == 0
 }
 

@@ -86,7 +86,7 @@ func (w *window) fits(customer string, limit Limit, now time.Time) bool {
 	return known || limit.allows(used)
 }
 
-// merge gives the slot of one customer to another, who keeps one alone: the one
+// merge gives the place of one customer to another, who keeps one alone: the one
 // that lasts longer.
 func (w *window) merge(from, to string) {
 	gone, ok := w.known[from]
@@ -106,7 +106,7 @@ func (w *window) merge(from, to string) {
 	w.known[to] = gone
 }
 
-// count takes a slot for customer, or refreshes the one it has. Times must not
+// count takes a place for customer, or refreshes the one it has. Times must not
 // decrease from call to call.
 func (w *window) count(customer string, now time.Time) {
 	if old, ok := w.known[customer]; ok {

@@ -121,5 +121,5 @@ func TestExpiredMessage(t *testing.T) {
 	require.False(t, entry.Counted)
 	require.Equal(t, 30036, entry.ErrorCode)
 	mine := usage(t, r.box.Limits().Senders, sender)
-	require.Equal(t, []int{1, 0, 0}, []int{mine.Used, mine.Exceeded, mine.OverLimit}, "it asked for no slot")
+	require.Equal(t, []int{1, 0, 0}, []int{mine.Used, mine.Exceeded, mine.OverLimit}, "it asked for no place")
 }

@@ -187,7 +187,7 @@ type standing struct {
 	expired    bool // it leaves the sender's queue too late
 	barred     int  // error code that bars it, whatever the limits; 0: none
 	inWindow   bool // the customer service window is open
-	senderFits bool // a slot in the sender's window is free, or the customer holds one
+	senderFits bool // a place in the sender's window is free, or the customer holds one
 	poolFits   bool // the same in the pool's
 }
 
