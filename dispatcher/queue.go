@@ -15,8 +15,13 @@ type queue struct {
 	behind  map[lane]uint64 // the last one that was looked at
 	passes  map[lane]int
 	empty   map[lane]bool // nothing parked, or the head may not go now
+	cut     cuts          // lanes that were left in the middle
 	lanes   []lane        // by priority, then sender
 }
+
+// cuts are the lanes that hold more jobs which may not go for their customers'
+// sake than one look passes, and how far it came.
+type cuts map[lane]uint64
 
 // mostPassed is how many jobs of a lane are passed in one look at it: each
 // costs a question to the gate.
@@ -27,15 +32,18 @@ type lane struct {
 	priority delivery.Priority
 }
 
-func newQueue(room Room, counts map[string]map[delivery.Priority]int64, senders []string) *queue {
+// newQueue goes on in the lanes where the last look was cut short.
+func newQueue(room Room, counts map[string]map[delivery.Priority]int64, senders []string, last cuts) *queue {
 	q := &queue{
 		room: room, senders: senders, heads: map[lane]delivery.Parked{}, behind: map[lane]uint64{},
-		passes: map[lane]int{}, empty: map[lane]bool{},
+		passes: map[lane]int{}, empty: map[lane]bool{}, cut: cuts{},
 	}
 	for _, priority := range delivery.Priorities() {
 		for _, sender := range senders {
 			if counts[sender][priority] > 0 {
-				q.lanes = append(q.lanes, lane{sender, priority})
+				l := lane{sender, priority}
+				q.lanes = append(q.lanes, l)
+				q.behind[l] = last[l]
 			}
 		}
 	}
@@ -95,8 +103,8 @@ func (q *queue) passed(p delivery.Parked) {
 	l := laneOf(p)
 	delete(q.heads, l)
 	q.behind[l] = p.Seq
-	if q.passes[l]++; q.passes[l] > mostPassed {
-		q.empty[l] = true
+	if q.passes[l]++; q.passes[l] >= mostPassed {
+		q.empty[l], q.cut[l] = true, p.Seq
 	}
 }
 

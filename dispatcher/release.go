@@ -71,7 +71,8 @@ type Releaser struct {
 
 	// wake is when the first of the jobs that were blocked in this pass may go.
 	mu   sync.Mutex
-	wake time.Time // guarded by mu
+	wake time.Time       // guarded by mu
+	cut  map[string]cuts // by pool: where the last look left off; guarded by mu
 }
 
 // NewReleaser makes a releaser from its parts.
@@ -86,7 +87,7 @@ func NewReleaser(room Room, gate Turnstile, log Log, cfg ReleaserConfig) *Releas
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Releaser{room: room, gate: gate, log: log, cfg: cfg}
+	return &Releaser{room: room, gate: gate, log: log, cfg: cfg, cut: map[string]cuts{}}
 }
 
 // soonest is the shortest pause between two looks at the room: with a sender at
@@ -145,9 +146,11 @@ func (r *Releaser) serveAll(ctx context.Context, counts map[string]map[delivery.
 	names := slices.Sorted(maps.Keys(pools))
 	failed := make([]error, len(names))
 	serve := func(i int) {
-		if err := r.servePool(ctx, names[i], newQueue(r.room, counts, pools[names[i]])); err != nil {
+		q := newQueue(r.room, counts, pools[names[i]], r.cuts(names[i]))
+		if err := r.servePool(ctx, names[i], q); err != nil {
 			failed[i] = fmt.Errorf("pool %s: %w", names[i], err)
 		}
+		r.leave(names[i], q.cut)
 	}
 	side := newTeam(r.cfg.Pools)
 	for i := range names {
@@ -314,6 +317,26 @@ func (r *Releaser) blockedUntil(v ratelimit.Verdict) {
 	defer r.mu.Unlock()
 	if at := r.cfg.Clock().Add(v.At.Sub(v.Now)); r.wake.IsZero() || at.Before(r.wake) {
 		r.wake = at
+	}
+}
+
+func (r *Releaser) cuts(pool string) cuts {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cut[pool]
+}
+
+// leave remembers where a look was cut short, and has the next one follow soon.
+func (r *Releaser) leave(pool string, cut cuts) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(cut) == 0 {
+		delete(r.cut, pool)
+		return
+	}
+	r.cut[pool] = cut
+	if soon := r.cfg.Clock().Add(r.cfg.Tick / 2); r.wake.IsZero() || soon.Before(r.wake) {
+		r.wake = soon
 	}
 }
 

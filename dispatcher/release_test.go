@@ -104,6 +104,30 @@ func TestACustomersPaceBlocksThatCustomerAlone(t *testing.T) {
 	require.Equal(t, []string{"other"}, w.released())
 }
 
+// TestManyJobsOfOneCustomerHoldUpNobodyForLong: each look passes some of them, and
+// the next goes on from there, until all were looked at.
+func TestManyJobsOfOneCustomerHoldUpNobodyForLong(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range 200 {
+		w.park(fmt.Sprint("paced ", i), sender, delivery.Normal)
+	}
+	w.park("other", sender, delivery.Normal)
+	asked := map[string]int{}
+	w.gate.refuse = func(r ratelimit.Request) (ratelimit.Verdict, bool) {
+		asked[r.Job]++
+		return ratelimit.Verdict{Outcome: ratelimit.OutcomePark, Reason: ratelimit.ReasonPairRate}, r.Job != "other"
+	}
+	for range 4 {
+		require.NoError(t, w.lets.Pass(t.Context()))
+	}
+	require.Equal(t, []string{"other"}, w.released())
+	require.Equal(t, 1, asked["paced 199"])
+	require.Equal(t, 1, asked["paced 0"])
+	require.NoError(t, w.lets.Pass(t.Context()))
+	require.Equal(t, 2, asked["paced 0"], "then from the head again")
+}
+
 func TestAClosedGateLetsNobodyOut(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
