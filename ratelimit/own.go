@@ -14,17 +14,23 @@ import (
 // Options.Retention.
 func (g *Gate) Own(ctx context.Context, sid, job string) (bool, error) {
 	if sid == "" || job == "" {
-		return false, errors.New("own: sid and job must be set")
+		return false, errors.New("gate own: sid and job must be set")
 	}
 	taken, err := g.rdb.SetNX(ctx, sidKey(sid), job, g.opts.Retention).Result()
-	if err != nil || taken {
-		return taken, err
+	if err != nil {
+		return false, fmt.Errorf("gate own: %w", err)
+	}
+	if taken {
+		return true, nil
 	}
 	owner, err := g.rdb.Get(ctx, sidKey(sid)).Result()
 	if errors.Is(err, redis.Nil) {
-		return false, fmt.Errorf("own %s: it has just been let go of, ask again", sid)
+		return false, fmt.Errorf("gate own: %s has just been let go of, ask again", sid)
 	}
-	return owner == job, err
+	if err != nil {
+		return false, fmt.Errorf("gate own: %w", err)
+	}
+	return owner == job, nil
 }
 
 // PoolsOf names the pool that each sender counts in by its policy. Senders

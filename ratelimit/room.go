@@ -79,7 +79,10 @@ func (g *Gate) Unshelve(ctx context.Context, sender string, seq uint64) error {
 	if sender == "" {
 		return errors.New("unshelve: sender must be set")
 	}
-	return g.rdb.ZRem(ctx, readyKey(sender), strconv.FormatUint(seq, 10)).Err()
+	if err := g.rdb.ZRem(ctx, readyKey(sender), strconv.FormatUint(seq, 10)).Err(); err != nil {
+		return fmt.Errorf("gate unshelve: %w", err)
+	}
+	return nil
 }
 
 // Ready lists, by sender, up to n shelved jobs that need no place, high priority

@@ -145,13 +145,6 @@ func (c Config) verifiers() accountTokens {
 	return all
 }
 
-// The vendor's addresses.
-const (
-	vendorMessagesURL = "https://api.twilio.com"
-	vendorSendersURL  = "https://messaging.twilio.com"
-	vendorContentURL  = "https://content.twilio.com"
-)
-
 // baseURL is where one of the provider's APIs is: as set, else the vendor's or
 // the sandbox. A stand-in for messages on this machine stands in for all.
 func (c Config) baseURL(set, vendor string) string {
@@ -172,6 +165,6 @@ func onThisMachine(address string) bool {
 	return err == nil && loopback(u.Hostname()+":0")
 }
 
-func (c Config) messagesURL() string { return c.baseURL(c.MessagesURL, vendorMessagesURL) }
-func (c Config) sendersURL() string  { return c.baseURL(c.SendersURL, vendorSendersURL) }
-func (c Config) contentURL() string  { return c.baseURL(c.ContentURL, vendorContentURL) }
+func (c Config) messagesURL() string { return c.baseURL(c.MessagesURL, messaging.MessagesURL) }
+func (c Config) sendersURL() string  { return c.baseURL(c.SendersURL, messaging.SendersURL) }
+func (c Config) contentURL() string  { return c.baseURL(c.ContentURL, messaging.ContentURL) }

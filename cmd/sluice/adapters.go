@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -12,7 +11,6 @@ import (
 	"github.com/sluicehq/sluice/delivery/ledger"
 	"github.com/sluicehq/sluice/dispatcher"
 	"github.com/sluicehq/sluice/internal/jobstream"
-	"github.com/sluicehq/sluice/internal/messaging"
 	"github.com/sluicehq/sluice/internal/senders"
 	"github.com/sluicehq/sluice/internal/tracker"
 	"github.com/sluicehq/sluice/producer"
@@ -174,8 +172,7 @@ type fetcher struct{ client *provider }
 
 func (f fetcher) Fetch(ctx context.Context, sid string) (tracker.Report, error) {
 	m, err := f.client.Fetch(ctx, sid)
-	var failed *messaging.Failure
-	if errors.As(err, &failed) && failed.HTTPStatus == http.StatusNotFound {
+	if notFound(err) {
 		return tracker.Report{}, nil
 	}
 	return tracker.Report{Status: strings.ToLower(m.Status), Code: m.ErrorCode, Message: m.ErrorMessage}, err

@@ -22,7 +22,11 @@ func (s *system) watchRoom(full *atomic.Bool) task {
 				return // said by those who need the room
 			}
 			if now := size >= uint64(s.cfg.WaitMax); full.Swap(now) != now {
-				s.logger.WarnContext(ctx, "waiting room", "full", now, "jobs", size, "SLUICE_WAIT_MAX", s.cfg.WaitMax)
+				says := "the waiting room has room again"
+				if now {
+					says = "the waiting room is full: no fresh jobs are fetched"
+				}
+				s.logger.WarnContext(ctx, says, "jobs", size, "SLUICE_WAIT_MAX", s.cfg.WaitMax)
 			}
 		})
 	}
@@ -48,7 +52,11 @@ func (s *system) watchDisk(ctx context.Context) error {
 			return
 		}
 		refusing = !refusing
-		s.logger.WarnContext(ctx, "disk of the embedded NATS", "refusing_jobs", refusing, "free_bytes", free, "SLUICE_DISK_RESERVE", s.cfg.DiskReserve)
+		says := "the disk of the embedded NATS has room again"
+		if refusing {
+			says = "the disk of the embedded NATS is nearly full: no new jobs are taken"
+		}
+		s.logger.WarnContext(ctx, says, "free_bytes", free, "SLUICE_DISK_RESERVE", s.cfg.DiskReserve)
 	})
 }
 

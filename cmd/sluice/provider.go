@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"golang.org/x/time/rate"
@@ -36,7 +37,7 @@ func (s *system) newProvider(account func(sender string) string) *provider {
 	for _, a := range s.cfg.accounts() {
 		client := messaging.NewClient(a.Account, messaging.Config{
 			BaseURL: s.cfg.messagesURL(), Timeout: s.cfg.SendTimeout,
-			MaxConns: s.cfg.Concurrency + s.cfg.Concurrency/4 + 8, RequestsPerSecond: pace,
+			MaxConns: s.mostInHand(), RequestsPerSecond: pace,
 		})
 		if p.main == nil {
 			p.main = client
@@ -46,6 +47,11 @@ func (s *system) newProvider(account func(sender string) string) *provider {
 	}
 	return p
 }
+
+// mostInHand is how many jobs a dispatcher may have in hand, each with one call
+// under way: a quarter for high priority besides, and one more for each of the six
+// queues ([jobstream.WorkerConfig]). Two calls are to spare.
+func (s *system) mostInHand() int { return s.cfg.Concurrency + s.cfg.Concurrency/4 + 6 + 2 }
 
 // of is the client of a sender's account. An account that the settings do not
 // name is an error of the settings, and of the sender, never of the message.
@@ -102,12 +108,17 @@ func (p *provider) List(ctx context.Context, to, from string, most int) ([]messa
 // whose it is.
 func (p *provider) Fetch(ctx context.Context, sid string) (found messaging.Resource, err error) {
 	for _, account := range p.sids {
-		var f *messaging.Failure
-		if found, err = p.clients[account].Fetch(ctx, sid); err == nil || !errors.As(err, &f) || f.HTTPStatus != 404 {
+		if found, err = p.clients[account].Fetch(ctx, sid); !notFound(err) {
 			return found, err
 		}
 	}
 	return found, err
+}
+
+// notFound reports whether the error is the provider's word that there is none.
+func notFound(err error) bool {
+	var f *messaging.Failure
+	return errors.As(err, &f) && f.HTTPStatus == http.StatusNotFound
 }
 
 // Close drops idle connections.

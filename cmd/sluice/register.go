@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"github.com/sluicehq/sluice/internal/messaging"
 	"github.com/sluicehq/sluice/internal/onboarding"
@@ -112,7 +111,7 @@ This command talks to the provider itself, with the credentials of the settings.
 			if err != nil {
 				return err
 			}
-			if ask || interactive(p.in) {
+			if ask || terminal(p.in) {
 				with.Ask = asker(p.in, p.err)
 			}
 			with.Tell = p.progress(*asJSON)
@@ -175,11 +174,6 @@ func (p *program) progress(asJSON bool) func(onboarding.Progress) {
 	return func(step onboarding.Progress) {
 		fmt.Fprintf(p.out, "%d/%d  %s  %-20s  %s\n", step.Number, step.Of, step.Sender, step.Status, step.Note)
 	}
-}
-
-func interactive(in io.Reader) bool {
-	f, ok := in.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // asker asks on a terminal. It returns as soon as ctx ends, and leaves a read

@@ -45,6 +45,8 @@ func dispatcherRole(_ context.Context, s *system) (*role, error) {
 		},
 	})
 	var full atomic.Bool
+	// A move is four round trips, so several are under way; and a pool with much to
+	// let out, or in trouble, delays no other.
 	releaser := dispatcher.NewReleaser(s.room, s.gate, s.log, dispatcher.ReleaserConfig{
 		Holder: s.holder, Account: cfg.account(), PoolPerSender: perSender, Pools: 16, Moves: 8, Log: s.logger,
 	})

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
@@ -52,8 +51,7 @@ func (c contents) Template(ctx context.Context, account, sid string) (templates.
 
 // absent is nil for the provider's word that there is none.
 func absent(err error) error {
-	var f *messaging.Failure
-	if errors.As(err, &f) && f.HTTPStatus == 404 {
+	if notFound(err) {
 		return nil
 	}
 	return err

@@ -108,8 +108,11 @@ func (l *Ledger) Counts(ctx context.Context) (map[delivery.Status]int64, error) 
 // is none.
 func (l *Ledger) Oldest(ctx context.Context) (at time.Time, ok bool, err error) {
 	first, err := l.rdb.ZRangeWithScores(ctx, createdKey, 0, 0).Result()
-	if err != nil || len(first) == 0 {
-		return time.Time{}, false, err
+	if err != nil {
+		return time.Time{}, false, fmt.Errorf("ledger: find the oldest job: %w", err)
+	}
+	if len(first) == 0 {
+		return time.Time{}, false, nil
 	}
 	return time.UnixMicro(int64(first[0].Score)).UTC(), true, nil
 }

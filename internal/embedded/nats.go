@@ -28,8 +28,6 @@ type NATSConfig struct {
 	// SyncAlways makes every acknowledged write survive a power failure; without
 	// it the last two minutes may be lost then. A mere crash loses nothing.
 	SyncAlways bool
-	// MaxStore bounds the bytes of all streams together; 0: as the disk holds.
-	MaxStore int64
 	// Log gets the server's warnings and errors, among them those of the disk.
 	// Default: discarded.
 	Log *slog.Logger
@@ -88,15 +86,12 @@ func serverOptions(cfg NATSConfig) (*server.Options, error) {
 		JetStream:              true,
 		StoreDir:               cfg.Dir,
 		SyncAlways:             cfg.SyncAlways,
-		JetStreamMaxStore:      cfg.MaxStore,
+		JetStreamMaxStore:      unbounded,
 		JetStreamMaxMemory:     maxMemory,
 		DisableJetStreamBanner: true,
 		Authorization:          cfg.Token,
 		NoSigs:                 true, // the server's own handlers would exit the process before it has drained
 		DontListen:             cfg.Addr == "",
-	}
-	if cfg.MaxStore <= 0 {
-		opts.JetStreamMaxStore = unbounded
 	}
 	if cfg.Addr == "" {
 		return opts, nil

@@ -90,18 +90,6 @@ func TestNATSKeepsItsDataOverARestart(t *testing.T) {
 	}
 }
 
-func TestNATSBoundsItsStore(t *testing.T) {
-	t.Parallel()
-	srv := startNATS(t, embedded.NATSConfig{MaxStore: 1 << 20})
-	conn, err := srv.Connect()
-	require.NoError(t, err)
-	defer conn.Close()
-	js, err := jetstream.New(conn)
-	require.NoError(t, err)
-	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", MaxBytes: 2 << 20})
-	require.ErrorContains(t, err, "insufficient storage")
-}
-
 func TestNATSSaysWhyItDoesNotStart(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

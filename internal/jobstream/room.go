@@ -150,7 +150,7 @@ func (r *Room) Size(ctx context.Context) (uint64, error) {
 // Backlog is how much waits where.
 type Backlog struct {
 	Ready     int64 // could be taken now: scale replicas on this
-	Parked    int64 // waits for its sender's limit
+	Parked    int64 // waits for a place, the rate, its turn or the end of a pause
 	Scheduled int64 // waits for a time
 	InFlight  int64 // taken and not settled, or handed back and waiting a moment
 }

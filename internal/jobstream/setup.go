@@ -22,9 +22,6 @@ type Config struct {
 	// refused. 0: no bound.
 	JobsMax      int64
 	JobsMaxBytes int64
-	// LogAge is how long intents and events are kept. 0: for ever. It must
-	// exceed the messaging window and the retention of ended jobs.
-	LogAge time.Duration
 	// Dedupe is how long a repeated Nats-Msg-Id is recognised, default 2m. Each
 	// id costs about 200 bytes of server memory that long.
 	Dedupe time.Duration
@@ -50,9 +47,6 @@ const (
 func (c Config) withDefaults() Config {
 	c.Dedupe = cmp.Or(c.Dedupe, defaultDedupe)
 	c.AckWait = cmp.Or(c.AckWait, defaultAckWait)
-	if c.LogAge > 0 {
-		c.Dedupe = min(c.Dedupe, c.LogAge) // the server refuses more
-	}
 	return c
 }
 
@@ -164,7 +158,7 @@ func (c Config) log(s *jetstream.StreamConfig) {
 	s.Retention = jetstream.LimitsPolicy
 	s.Discard = jetstream.DiscardNew
 	s.Subjects = []string{intentsPrefix + "*.*", keptPrefix + "*.*", eventsPrefix + "*.*"}
-	s.MaxAge = c.LogAge
+	s.MaxAge = 0 // [Log.Forget] decides
 	s.AllowDirect = true
 }
 

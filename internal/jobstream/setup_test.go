@@ -17,7 +17,7 @@ import (
 func TestSetupTwiceChangesNothing(t *testing.T) {
 	t.Parallel()
 	js := bare(t)
-	cfg := jobstream.Config{JobsMax: 10, JobsMaxBytes: 1 << 20, LogAge: time.Hour, AckWait: time.Second}
+	cfg := jobstream.Config{JobsMax: 10, JobsMaxBytes: 1 << 20, AckWait: time.Second}
 	require.NoError(t, jobstream.Setup(t.Context(), js, cfg))
 	publish(t, js, job("a", delivery.High))
 	before := configs(t, js)

@@ -21,8 +21,14 @@ import (
 	"golang.org/x/time/rate"
 )
 
+// The vendor's addresses of the Messages, Senders and Content API.
 const (
-	defaultBaseURL  = "https://api.twilio.com"
+	MessagesURL = "https://api.twilio.com"
+	SendersURL  = "https://messaging.twilio.com"
+	ContentURL  = "https://content.twilio.com"
+)
+
+const (
 	defaultTimeout  = 15 * time.Second
 	defaultMaxConns = 64
 
@@ -34,9 +40,7 @@ const (
 // Config is how a Client reaches the provider. The zero value is ready to use.
 type Config struct {
 	// BaseURL is scheme and host of the API, optionally with a path prefix.
-	// Default the vendor's: https://api.twilio.com for messages,
-	// https://messaging.twilio.com for senders, https://content.twilio.com for
-	// templates.
+	// Default the vendor's: [MessagesURL], [SendersURL] or [ContentURL].
 	BaseURL string
 
 	// Timeout bounds one call from its start to the last byte of the answer,
@@ -68,7 +72,7 @@ type Client struct {
 // NewClient returns a client for account. It makes no call: wrong credentials
 // or a wrong BaseURL show in the first one.
 func NewClient(account Account, cfg Config) *Client {
-	c := newCaller("messages api", defaultBaseURL, account, cfg)
+	c := newCaller("messages api", MessagesURL, account, cfg)
 	return &Client{caller: c, messages: c.baseURL + "/2010-04-01/Accounts/" + url.PathEscape(account.SID) + "/Messages"}
 }
 

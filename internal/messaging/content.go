@@ -8,8 +8,6 @@ import (
 	"net/url"
 )
 
-const vendorContentURL = "https://content.twilio.com"
-
 // ContentClient reads templates through the Content API (v1) for one account.
 // It is safe for concurrent use. Every call may be repeated.
 type ContentClient struct {
@@ -19,7 +17,7 @@ type ContentClient struct {
 
 // NewContentClient returns a client for account. It makes no call.
 func NewContentClient(account Account, cfg Config) *ContentClient {
-	c := newCaller("content api", vendorContentURL, account, cfg)
+	c := newCaller("content api", ContentURL, account, cfg)
 	return &ContentClient{caller: c, contents: c.baseURL + "/v1/Content/"}
 }
 

@@ -9,8 +9,6 @@ import (
 )
 
 const (
-	vendorSendersURL = "https://messaging.twilio.com"
-
 	// sendersPage keeps a page of senders, some 2 KiB each, below maxAnswer.
 	// (Twilio allows 1000.)
 	sendersPage = 100
@@ -29,7 +27,7 @@ type SendersClient struct {
 
 // NewSendersClient returns a client for account. It makes no call.
 func NewSendersClient(account Account, cfg Config) *SendersClient {
-	c := newCaller("senders api", vendorSendersURL, account, cfg)
+	c := newCaller("senders api", SendersURL, account, cfg)
 	return &SendersClient{caller: c, senders: c.baseURL + "/v2/Channels/Senders"}
 }
 

@@ -8,6 +8,7 @@ package onboarding
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -73,7 +74,7 @@ func Read(text []byte, ours messaging.SenderWebhook) (Plan, error) {
 		return Plan{}, fmt.Errorf("not readable: %s", line)
 	}
 	if len(f.Senders) == 0 {
-		return Plan{}, fmt.Errorf("senders: is empty, list at least one")
+		return Plan{}, errors.New("senders: is empty, list at least one")
 	}
 	p := Plan{Account: f.Account}
 	seen := map[string]bool{}
@@ -97,7 +98,7 @@ func (f file) request(e entry, ours messaging.SenderWebhook) (messaging.SenderRe
 		return messaging.SenderRequest{}, fmt.Errorf("sender: %w", err)
 	}
 	if strings.TrimSpace(e.Profile.Name) == "" {
-		return messaging.SenderRequest{}, fmt.Errorf("profile.name: is required, it is the display name that Meta reviews")
+		return messaging.SenderRequest{}, errors.New("profile.name: is required, it is the display name that Meta reviews")
 	}
 	config := messaging.SenderConfiguration{
 		WABA: cmp.Or(e.WABA, f.WABA), VerificationMethod: cmp.Or(e.VerificationMethod, f.VerificationMethod), AccountType: f.AccountType,
@@ -135,7 +136,7 @@ func (w webhook) request(ours messaging.SenderWebhook) messaging.SenderWebhook {
 
 func checkWebhook(w messaging.SenderWebhook) error {
 	if w.CallbackURL == "" {
-		return fmt.Errorf("callback_url: is required while SLUICE_PUBLIC_URL is not set")
+		return errors.New("callback_url: is required while SLUICE_PUBLIC_URL is not set")
 	}
 	for _, f := range []struct{ name, address, method string }{
 		{"callback", w.CallbackURL, w.CallbackMethod}, {"fallback", w.FallbackURL, w.FallbackMethod},
