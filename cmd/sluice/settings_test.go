@@ -188,10 +188,11 @@ func TestPrecedence(t *testing.T) {
 	require.Contains(t, shown.stderr, "SLUICE_NO_SUCH_SETTING")
 }
 
-// startNATS runs a NATS server with JetStream in this process.
+// startNATS runs a NATS server with JetStream in this process. Its bound keeps how
+// full the disk is out of the tests.
 func startNATS(t testing.TB) (url string) {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, JetStreamMaxStore: 1 << 40, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
 	require.NoError(t, err)
 	s.Start()
 	t.Cleanup(func() {
