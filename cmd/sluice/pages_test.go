@@ -39,7 +39,10 @@ func settingsPage() string {
 Flag ` + "`--nats-url`, variable `SLUICE_NATS_URL` and key `nats_url` of the file given with\n`--config`" + ` are one setting, in that order of precedence. Unknown flags and keys are
 errors, unknown variables warn. Any secret may be given as the path of a file that
 holds it, under its name with ` + "`_FILE`" + ` added. ` + "`sluice config`" + ` prints what holds and where
-it comes from; ` + "[sluice.yaml](sluice.yaml)" + ` is a file to start from.
+it comes from; ` + "[sluice.yaml](sluice.yaml)" + ` is a file to start from. Empty variables
+and empty keys of the file are not set. As an address, ` + "`:0` is any free port of\n127.0.0.1" + `.
+
+The commands that ask the API take ` + "`SLUICE_API_URL` (default `http://127.0.0.1:8080`) and\n`SLUICE_API_KEY`, or `SLUICE_API_KEY_FILE`" + `, from the environment.
 
 | variable | default | meaning |
 |---|---|---|
