@@ -33,6 +33,7 @@ func newBench(p *program) *cobra.Command {
 	var f benchFlags
 	cmd := &cobra.Command{
 		Use: "bench", Short: "Measures what this machine takes, through the sandbox", Args: cobra.NoArgs,
+		Annotations: map[string]string{whenInterrupted: "nothing was measured, run it again"},
 		Long: `Runs everything in one process, with a temporary data folder and the sandbox as
 provider, and sends as many jobs as given with no limit in the way. Tells how
 many jobs a second were accepted by the queue, sent to the provider, and settled

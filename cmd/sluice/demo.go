@@ -36,6 +36,7 @@ func newDemo(p *program) *cobra.Command {
 	var keep, asJSON bool
 	cmd := &cobra.Command{
 		Use: "demo", Short: "Shows the whole product in one process, in about half a minute", Args: cobra.NoArgs,
+		Annotations: map[string]string{whenInterrupted: "the demo was not over, run it again"},
 		Long: `Runs everything in one process on free loopback ports, with a temporary data
 folder and the sandbox as provider, and sends a small campaign: one sender on
 the 250 tier gets more customers than it may reach, one on the 1K tier does not.
@@ -107,10 +108,16 @@ func (p *program) inHouse(ctx context.Context, config func(dir string) Config, d
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	return runStages(ctx, append([]task{func(ctx context.Context) error {
+	var done error
+	err = runStages(ctx, append([]task{func(ctx context.Context) error {
 		defer cancel()
-		return do(ctx, h)
+		done = do(ctx, h)
+		return done
 	}}, h.workers...), h.servers)
+	if err == nil {
+		err = done // cut short, which is no failure of the stages
+	}
+	return err
 }
 
 // demoCampaign is the jobs of the demo, in the order in which they are

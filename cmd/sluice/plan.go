@@ -37,6 +37,7 @@ func newPlan(p *program) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "plan", Short: "Says how much of a mailing could go now, and when the last one would be out", Args: cobra.NoArgs,
+		Annotations: map[string]string{whenInterrupted: "nothing was sent, run it again"},
 		Long: `Says what one message to each customer would need, how many could go now, and
 when the last one would be out behind everything that waits already. Nothing is
 sent and nothing reserved.`,

@@ -17,6 +17,7 @@ func newRebuild(p *program) *cobra.Command {
 	var how rebuilding
 	cmd := &cobra.Command{
 		Use: "rebuild", Short: "Rebuilds Redis from the log", Args: cobra.NoArgs,
+		Annotations: map[string]string{whenInterrupted: "nothing is lost; if it said dropped, the trackers go on filling, else run it again"},
 		Long: `Deletes what gate and delivery state have in Redis and lets the trackers fill
 it again from the log, the facts and the waiting room. Nothing is sent until that
 is done; jobs, opt-outs, policies and ids survive, and jobs are accepted all the
@@ -77,6 +78,9 @@ func (p *program) rebuild(ctx context.Context, cfg Config, how rebuilding) error
 	waiting, cancel := context.WithTimeout(ctx, how.wait)
 	defer cancel()
 	if err := poll(waiting, s.refilled); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		return errors.Join(fmt.Errorf("not refilled after %s: see that a tracker runs, and what it logs", how.wait), s.refilled(ctx))
 	}
 	fmt.Fprintf(p.err, "sluice: refilled and open after %s\n", time.Since(begun).Round(time.Millisecond))

@@ -26,8 +26,9 @@ type builder func(ctx context.Context, s *system) (*role, error)
 func newRole(p *program, name, short string, build builder) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: name, Short: short, Args: cobra.NoArgs,
-		Long:    short + ".\n\nAny number of replicas may run. NATS and Redis must be named.",
-		Example: fmt.Sprintf("  SLUICE_NATS_URL=nats://nats:4222 SLUICE_REDIS_URL=redis://redis:6379 sluice %s", name),
+		Annotations: map[string]string{servesUntilStopped: "yes"},
+		Long:        short + ".\n\nAny number of replicas may run. NATS and Redis must be named.",
+		Example:     fmt.Sprintf("  SLUICE_NATS_URL=nats://nats:4222 SLUICE_REDIS_URL=redis://redis:6379 sluice %s", name),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := p.configure(cmd, name)
 			if err != nil {

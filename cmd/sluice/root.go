@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,8 +47,11 @@ func run(ctx context.Context, args []string, env environment, s streams) int {
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	err := root.ExecuteContext(ctx)
-	if err == nil || (errors.Is(err, context.Canceled) && ctx.Err() != nil) {
+	cmd, err := root.ExecuteContextC(ctx)
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		err = interrupted(cmd)
+	}
+	if err == nil {
 		return 0
 	}
 	fmt.Fprintf(s.err, "sluice: %s\n", oneLine(err))
@@ -56,6 +60,21 @@ func run(ctx context.Context, args []string, env environment, s streams) int {
 		return 2
 	}
 	return 1
+}
+
+// What a command's annotations say of its end by a signal.
+const (
+	servesUntilStopped = "serves until stopped" // that is how it is meant to end
+	whenInterrupted    = "when interrupted"     // what to do next
+)
+
+// interrupted is what a signal means to a command: the end of what serves, and a
+// failure of what had something to finish.
+func interrupted(cmd *cobra.Command) error {
+	if cmd.Annotations[servesUntilStopped] != "" {
+		return nil
+	}
+	return errors.New("interrupted: " + cmp.Or(cmd.Annotations[whenInterrupted], "nothing is known of the outcome, run it again"))
 }
 
 func oneLine(err error) string {

@@ -13,6 +13,7 @@ func newSandbox(p *program) *cobra.Command {
 	var stand sandbox.Config
 	cmd := &cobra.Command{
 		Use: "sandbox", Short: "Runs the stand-in for the provider alone", Args: cobra.NoArgs,
+		Annotations: map[string]string{servesUntilStopped: "yes"},
 		Long: `Runs the stand-in for the provider alone: the Messages, Senders and Content API
 over HTTP, with the platform's rules on messaging limits, customer service
 windows, rates, opt-outs, senders and templates, signed callbacks, customers who

@@ -29,6 +29,7 @@ func newSend(p *program) *cobra.Command {
 	var wait, asJSON bool
 	cmd := &cobra.Command{
 		Use: "send [--csv FILE | -]", Short: "Sends one job from flags, or many from a file", Args: cobra.MaximumNArgs(1),
+		Annotations: map[string]string{whenInterrupted: "jobs already taken go on; send the same again with the same --id or --campaign, and nobody is reached twice"},
 		Long: `Sends one job through the HTTP API (SLUICE_API_URL, SLUICE_API_KEY) and prints
 its id and status; or many, from a CSV file, or from NDJSON on standard input.
 

@@ -15,6 +15,7 @@ import (
 func newUp(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "up", Short: "Runs every role in one process", Args: cobra.NoArgs,
+		Annotations: map[string]string{servesUntilStopped: "yes"},
 		Long: `Runs every role in one process, with an embedded NATS JetStream and an embedded
 Redis under --data unless real ones are named. Messages go to the provider when
 credentials are set, else to the sandbox. Whatever ends the process, also
