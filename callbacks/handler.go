@@ -75,6 +75,9 @@ type Config struct {
 	// Observe, if set, counts every form: kind is status, inbound or fallback,
 	// result is stored, repeated, ignored, forbidden, malformed or failed.
 	Observe func(kind, result string)
+	// Failed, if set, counts the errors of messages: it is given the code of every
+	// status with one, once it is stored, and not again for its repetition here.
+	Failed func(code int)
 }
 
 // The kinds of form, as metrics name them.
@@ -123,6 +126,7 @@ type Handler struct {
 	now      func() time.Time
 	logger   *slog.Logger
 	observe  func(kind, result string)
+	failed   func(code int)
 	trace    func(ctx context.Context, job string, attempt int) string
 	recent   *recent
 	routes   *http.ServeMux
@@ -135,7 +139,7 @@ func New(cfg Config) *Handler {
 		verifier: cfg.Verifier, log: cfg.Log, intents: cfg.Intents, resolver: cfg.Resolver, consents: cfg.Consents,
 		aliases:  cfg.Aliases,
 		keywords: keywords{out: cfg.OptOutWords, in: cfg.OptInWords},
-		now:      cfg.Now, logger: cfg.Logger, observe: cfg.Observe, trace: cfg.Trace,
+		now:      cfg.Now, logger: cfg.Logger, observe: cfg.Observe, failed: cfg.Failed, trace: cfg.Trace,
 		recent: newRecent(remembered),
 		routes: http.NewServeMux(),
 	}

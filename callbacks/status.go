@@ -211,6 +211,9 @@ func (h *Handler) told(r *http.Request, s status, job string, attempt int) reply
 	if err == nil {
 		result, err = h.store(ctx, event)
 	}
+	if err == nil && result == resultStored && h.failed != nil && s.err != nil && s.err.Code > 0 {
+		h.failed(s.err.Code)
+	}
 	defer func() { span.End(err) }() // of whatever follows too
 	if refusal, ok := s.optedOut(); ok && err == nil {
 		// That the message failed is in the log. A crash from here on, or an

@@ -162,3 +162,22 @@ func TestAllThatIsWrittenHasOneDeadline(t *testing.T) {
 		}
 	}
 }
+
+// TestErrorsOfMessagesAreCountedOnce, when they are stored.
+func TestErrorsOfMessagesAreCountedOnce(t *testing.T) {
+	t.Parallel()
+	var counted []int
+	s := newSite(t, func(c *callbacks.Config) { c.Failed = func(code int) { counted = append(counted, code) } })
+	const path = "/twilio/status/order-17/1"
+	s.journal.fail(errors.New("no log"))
+	status, _ := s.call(t, path, statusForm("undelivered", "ErrorCode", "63024"))
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	require.Empty(t, counted, "what is not stored will be told again")
+	s.journal.fail(nil)
+	for range 3 {
+		s.call(t, path, statusForm("undelivered", "ErrorCode", "63024"))
+	}
+	s.call(t, path, statusForm("delivered"))
+	s.call(t, path, statusForm("failed", "ErrorCode", "0"))
+	require.Equal(t, []int{63024}, counted)
+}

@@ -126,7 +126,42 @@ func TestStatusCallbacks(t *testing.T) {
 			func() string { return "the late callback is not told" })
 		require.Equal(t, "delivered", h.api.job("order-18").Status)
 	})
-	h.provider.requireOnce([]string{"order-17", "order-18"})
+	t.Run("its error is counted", func(t *testing.T) {
+		require.Equal(t, http.StatusAccepted, h.api.post(notice("order-19", alpha, 3)).status)
+		job := h.api.await("order-19", "queued")
+		form := ours.status(job, "undelivered")
+		form.Set("ErrorCode", "63024")
+		for range 3 {
+			require.Equal(t, http.StatusNoContent, ours.signed("/twilio/status/order-19/1", form))
+		}
+		h.api.await("order-19", "undelivered")
+		figures := newSite(t, h.Admin).do(http.MethodGet, "/metrics", nil)
+		require.Contains(t, string(figures.body), `sluice_provider_errors_total{code="63024"} 1`+"\n")
+	})
+	h.provider.requireOnce([]string{"order-17", "order-18", "order-19"})
+}
+
+// TestPoolsAndLimitsAgree from the first job of a sender that nobody registered.
+func TestPoolsAndLimitsAgree(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t, quick(t))
+	require.Equal(t, http.StatusAccepted, h.api.post(notice("order-17", alpha, 1)).status)
+	h.api.await("order-17", "sent", "delivered", "read")
+	type pool struct {
+		Pool    string
+		Limit   int
+		Senders []any
+	}
+	var limits struct{ Limits []pool }
+	h.api.must(http.MethodGet, "/v1/limits", nil, &limits)
+	var pools struct{ Pools []pool }
+	h.api.must(http.MethodGet, "/v1/pools", nil, &pools)
+	require.Len(t, limits.Limits, 1)
+	require.Len(t, pools.Pools, 1)
+	require.Equal(t, limits.Limits[0].Pool, pools.Pools[0].Pool)
+	require.Equal(t, limits.Limits[0].Limit, pools.Pools[0].Limit)
+	require.Equal(t, []any{alpha}, pools.Pools[0].Senders)
+	h.api.must(http.MethodGet, "/v1/pools/"+limits.Limits[0].Pool, nil, &pool{})
 }
 
 // freeForm is a job that may go only while its customer's window is open.

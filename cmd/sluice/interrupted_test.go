@@ -68,7 +68,7 @@ func TestInterruptedWaits(t *testing.T) {
 	t.Parallel()
 	h := startHouse(t, quick(t))
 	h.api.must(http.MethodPost, "/v1/senders/"+alpha+"/pause", nil, nil)
-	p := start(t, env{"SLUICE_API_URL": h.API}, "send", "--id", "order-17", "--from", "+"+alpha, "--to", "+15552000001", "--body", "Hi", "--wait")
+	p := start(t, env{"SLUICE_API_URL": h.API}, "send", "--id", "order-17", "--from", "+"+alpha, "--to", "+15552000001", "--content-sid", template, "--wait")
 	eventually(t, func() bool { return h.api.do(http.MethodGet, "/v1/jobs/order-17", nil).status == http.StatusOK },
 		func() string { return p.stderr.String() })
 	requireInterrupted(t, p, "--id")

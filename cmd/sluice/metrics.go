@@ -45,7 +45,7 @@ func newMetrics() *metrics {
 		toSendSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "sluice_publish_to_send_seconds", Help: "Time from publishing a job to its send.", Buckets: prometheus.ExponentialBuckets(0.005, 4, 13)}),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sluice_provider_errors_total", Help: "Refusals and failures of the provider, by error code; 0: without one."}, []string{"code"}),
+			Name: "sluice_provider_errors_total", Help: "Refusals of the provider, and failures it told by callback, by error code; 0: without one."}, []string{"code"}),
 		unknown: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sluice_unknown_total", Help: "Unclear outcomes, by how they were resolved."}, []string{"resolution"}),
 		duplicates: prometheus.NewCounter(prometheus.CounterOpts{
@@ -89,6 +89,9 @@ func (m *metrics) Posted(took, sincePublished time.Duration, code int, failed bo
 		m.errors.WithLabelValues(strconv.Itoa(code)).Inc()
 	}
 }
+
+// Failed counts an error that a status callback told.
+func (m *metrics) Failed(code int) { m.errors.WithLabelValues(strconv.Itoa(code)).Inc() }
 
 // Resolved counts the end of an unclear outcome.
 func (m *metrics) Resolved(how string) { m.unknown.WithLabelValues(how).Inc() }

@@ -82,7 +82,7 @@ func callbacksRole(_ context.Context, s *system) (*role, error) {
 	handler := callbacks.New(callbacks.Config{
 		PublicURL: public, Verifier: s.cfg.verifiers(),
 		Log: eventLog{s.log}, Intents: s.log, Resolver: s.ledger, Consents: consents{s.registry.Silent()}, Aliases: s.registry,
-		Logger: s.logger, Observe: s.metrics.Observe, Trace: s.sentUnder(),
+		Logger: s.logger, Observe: s.metrics.Observe, Failed: s.metrics.Failed, Trace: s.sentUnder(),
 	})
 	return &role{
 		name: "callbacks", lines: map[string]string{"callbacks": urlOf(l)}, ready: s.logged,

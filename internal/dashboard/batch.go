@@ -54,5 +54,5 @@ func (f eventFilter) shape() string {
 	if f.customer != "" || f.sid != "" || f.job != "" {
 		return ""
 	}
-	return fmt.Sprintf("%s %q %q", f.sender, f.statuses, f.types)
+	return fmt.Sprintf("%s %q %q %s %s", f.sender, f.statuses, f.types, f.since, f.until)
 }

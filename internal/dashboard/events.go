@@ -20,6 +20,8 @@ type eventFilter struct {
 	job      string // told with the event; callbacks that know their SID alone have none
 	statuses []delivery.Status
 	types    []delivery.EventType
+	since    time.Time // happened at this time or later
+	until    time.Time // happened before this time
 }
 
 func (f eventFilter) passes(e *frame) bool {
@@ -28,7 +30,9 @@ func (f eventFilter) passes(e *frame) bool {
 		(f.sid == "" || f.sid == e.event.SID) &&
 		(f.job == "" || f.job == e.event.Job) &&
 		(len(f.statuses) == 0 || slices.Contains(f.statuses, e.event.Status)) &&
-		(len(f.types) == 0 || slices.Contains(f.types, e.event.Type))
+		(len(f.types) == 0 || slices.Contains(f.types, e.event.Type)) &&
+		!e.event.At.Before(f.since) && // of all: zero is before everything
+		(f.until.IsZero() || e.event.At.Before(f.until))
 }
 
 // subscription is what a client asks for. It resumes after the id last, or
@@ -44,6 +48,9 @@ type subscription struct {
 // request still has what the first one said.
 func parseSubscription(raw, header string) (sub subscription, err error) {
 	if err := eachFilter(raw, eventFilters, sub.take); err != nil {
+		return subscription{}, err
+	}
+	if err := inOrder(sub.filter.since, sub.filter.until); err != nil {
 		return subscription{}, err
 	}
 	if header = strings.TrimSpace(header); header != "" {
@@ -65,6 +72,10 @@ func (s *subscription) take(name, value string) (err error) {
 		s.filter.statuses, err = statuses(value)
 	case "type":
 		s.filter.types, err = eventTypes(value)
+	case "since":
+		s.filter.since, err = moment(name, value)
+	case "until":
+		s.filter.until, err = moment(name, value)
 	case "job":
 		if s.filter.job = value; !delivery.ValidID(value) {
 			return badField(name, "is not a job's id")

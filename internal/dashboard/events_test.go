@@ -48,8 +48,10 @@ func TestEventsAreFiltered(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "")
 	const other = "whatsapp:+15550002222"
+	happened := noon
 	event := func(kind delivery.EventType, job, from, to, sid string) {
-		w.log.append(delivery.Event{ID: "e", Type: kind, At: noon, Job: job, From: from, To: to, SID: sid, Status: kind.Status()})
+		happened = happened.Add(time.Second)
+		w.log.append(delivery.Event{ID: "e", Type: kind, At: happened, Job: job, From: from, To: to, SID: sid, Status: kind.Status()})
 	}
 	event(delivery.EventAccepted, "a", "whatsapp:+"+sender, customer, "")             // 1
 	event(delivery.EventQueued, "a", "whatsapp:+"+sender, customer, sid)              // 2
@@ -69,6 +71,9 @@ func TestEventsAreFiltered(t *testing.T) {
 		"type=accepted&type=inbound": {1, 4},
 		"type=released,":             {5},
 		"job=a":                      {1, 2},
+		"since=2026-01-31T12:00:03Z": {3, 4, 5, 6},
+		"until=2026-01-31T12:00:03Z": {1, 2},
+		"since=2026-01-31T14:00:02+02:00&until=2026-01-31T12:00:05Z&from=15550002222":  {3},
 		"from=15550001111&to=+491700000001&status=queued&type=queued&job=a&sid=" + sid: {2},
 		"job=&from=&last_event_id=0": {1, 2, 3, 4, 5, 6},
 		"last_event_id=4":            {5, 6},
@@ -91,7 +96,8 @@ func TestStreamsThatCannotBeMeantAreRefused(t *testing.T) {
 	w.log.happen(5)
 	for query, field := range map[string]string{
 		"type=lost": "type", "status=lost": "status", "job=bad%20id": "job", "from=nobody": "from", "to=nobody": "to",
-		"sid=%00": "sid", "since=2026-01-31T12:00:00Z": "since", "limit=5": "limit", "job=a&job=b": "job",
+		"sid=%00": "sid", "since=noon": "since", "until=2026-01-31": "until",
+		"since=2026-01-31T12:00:00Z&until=2026-01-31T12:00:00Z": "until", "cursor=c": "cursor", "limit=5": "limit", "job=a&job=b": "job",
 		"last_event_id=-1": "last_event_id", "last_event_id=x": "last_event_id", "last_event_id=6": "last_event_id",
 		"last_event_id=18446744073709551615": "last_event_id", "last_event_id=18446744073709551616": "last_event_id",
 	} {

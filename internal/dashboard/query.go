@@ -43,7 +43,7 @@ type Page struct {
 var (
 	jobFilters   = []string{"from", "to", "sid", "status", "since", "until", "limit", "cursor"}
 	statsFilters = []string{"from", "since", "until", "step"}
-	eventFilters = []string{"from", "to", "sid", "status", "type", "job", "last_event_id"}
+	eventFilters = []string{"from", "to", "sid", "status", "since", "until", "type", "job", "last_event_id"}
 )
 
 // severalOf are the names that may be given more than once, or hold a list.

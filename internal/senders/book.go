@@ -111,8 +111,8 @@ func (r *Registry) changeSender(ctx context.Context, token string, event deliver
 	return r.cfg.view(token, f), err
 }
 
-// Pool returns a pool that was put or has registered senders, else
-// [ErrNotFound].
+// Pool returns a pool that was put or has senders, as [Registry.Senders] lists
+// them, else [ErrNotFound].
 func (r *Registry) Pool(ctx context.Context, name string) (Pool, error) {
 	if !ValidPool(name) {
 		return Pool{}, refuse("pool", mustName)
@@ -128,7 +128,8 @@ func (r *Registry) Pool(ctx context.Context, name string) (Pool, error) {
 	return pools[i], nil
 }
 
-// Pools lists, by name, the pools that were put or have registered senders.
+// Pools lists, by name, the pools that were put or have senders, as
+// [Registry.Senders] lists them.
 func (r *Registry) Pools(ctx context.Context) ([]Pool, error) {
 	members, err := r.members(ctx)
 	if err != nil {
@@ -152,9 +153,10 @@ func (r *Registry) Pools(ctx context.Context) ([]Pool, error) {
 	return pools, nil
 }
 
-// members is the registered senders of each pool.
+// members is the senders of each pool: also those that nobody registered have
+// their part in its limit.
 func (r *Registry) members(ctx context.Context) (map[string][]Sender, error) {
-	all, err := r.registered(ctx)
+	all, err := r.Senders(ctx)
 	if err != nil {
 		return nil, err
 	}

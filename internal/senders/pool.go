@@ -9,7 +9,7 @@ type Pool struct {
 	Limit     Limit    `json:"limit"`
 	LimitFrom Origin   `json:"limit_from"`
 	Reserve   float64  `json:"reserve"` // share of the limit kept for high priority, 0 to 1
-	Senders   []string `json:"senders"` // tokens of the registered ones
+	Senders   []string `json:"senders"` // tokens
 }
 
 // PoolPatch changes the fields that are set and keeps the rest.
@@ -50,7 +50,10 @@ func (c Config) pool(name string, f poolFact, members []Sender) Pool {
 	for i, s := range members {
 		p.Senders = append(p.Senders, s.Token)
 		if i == 0 {
-			p.Limit, p.LimitFrom = s.Limit, BySenders
+			p.Limit = s.Limit
+		}
+		if s.Registered {
+			p.LimitFrom = BySenders
 		}
 		p.Limit = larger(p.Limit, s.Limit)
 	}

@@ -348,6 +348,37 @@ func TestSendersThatNobodyRegisteredAreSeen(t *testing.T) {
 	require.ErrorIs(t, err, senders.ErrNotFound)
 }
 
+// TestPoolsOfSendersThatNobodyRegistered: what is a member for the gate is one
+// here, so that lists of pools and of limits agree.
+func TestPoolsOfSendersThatNobodyRegistered(t *testing.T) {
+	t.Parallel()
+	seen := []string{"15550009999"}
+	w := newWorld(t, senders.Config{Account: "AC1", Seen: func(context.Context) ([]string, error) { return seen, nil }})
+	pools, err := w.Pools(t.Context())
+	require.NoError(t, err)
+	want := senders.Pool{Name: "AC1", Limit: 250, LimitFrom: senders.ByDefault, Senders: seen}
+	require.Equal(t, []senders.Pool{want}, pools)
+	one, err := w.Pool(t.Context(), "AC1")
+	require.NoError(t, err)
+	require.Equal(t, want, one)
+	_, err = w.Pool(t.Context(), "AC2")
+	require.ErrorIs(t, err, senders.ErrNotFound)
+
+	// The largest of their limits, whoever has it.
+	limit, larger := senders.Limit(100), senders.Limit(1000)
+	_, err = w.PutSender(t.Context(), sender, senders.Patch{Limit: &limit})
+	require.NoError(t, err)
+	one, err = w.Pool(t.Context(), "AC1")
+	require.NoError(t, err)
+	require.Equal(t, senders.Limit(250), one.Limit)
+	require.Equal(t, senders.BySenders, one.LimitFrom)
+	require.ElementsMatch(t, []string{sender, "15550009999"}, one.Senders)
+	one, err = w.PutPool(t.Context(), "AC1", senders.PoolPatch{Limit: &larger})
+	require.NoError(t, err)
+	require.Equal(t, larger, one.Limit)
+	require.Len(t, one.Senders, 2)
+}
+
 func TestDirectoryKnowsWhoseASenderIs(t *testing.T) {
 	t.Parallel()
 	d := senders.NewDirectory()
