@@ -52,7 +52,7 @@ var standing = map[EventType]struct {
 
 	EventScheduled: {StatusScheduled, 2},
 	EventParked:    {StatusParked, 2},
-	EventReleased:  {StatusAccepted, 2},
+	EventReleased:  {StatusParked, 2}, // until it is sent: a state never moves backwards
 
 	EventSending: {StatusSending, 3},
 	EventUnknown: {StatusUnknown, 4},

@@ -61,7 +61,7 @@ func TestApplyInTheOrdersOfPractice(t *testing.T) {
 		{"sent, then the queued of a lost answer", append(before, step(delivery.EventUnknown, 1, 3), step(delivery.EventSent, 1, 4)), delivery.StatusSent, 1},
 		{"unknown, then the answer", append(before[:2:2], step(delivery.EventUnknown, 1, 3), step(delivery.EventQueued, 1, 4)), delivery.StatusQueued, 1},
 		{"unknown, held", append(before[:2:2], step(delivery.EventHeld, 1, 4), step(delivery.EventUnknown, 1, 3)), delivery.StatusHeld, 1},
-		{"parked and released", events{step(delivery.EventAccepted, 1, 0), step(delivery.EventParked, 1, 1), step(delivery.EventReleased, 1, 2)}, delivery.StatusAccepted, 1},
+		{"parked and released", events{step(delivery.EventAccepted, 1, 0), step(delivery.EventParked, 1, 1), step(delivery.EventReleased, 1, 2)}, delivery.StatusParked, 1},
 		{"released, then parked again", events{step(delivery.EventReleased, 1, 2), step(delivery.EventParked, 1, 3)}, delivery.StatusParked, 1},
 		{"63018, then parked", append(before, limit, step(delivery.EventParked, 2, 6)), delivery.StatusParked, 2},
 		{"63018 told after parked", append(before, step(delivery.EventParked, 2, 6), limit), delivery.StatusParked, 2},
@@ -159,10 +159,10 @@ func TestCanceledSince(t *testing.T) {
 
 // life ranks statuses within an attempt, as in the contract's order of states.
 var life = map[delivery.Status]int{
-	delivery.StatusRejected: 0, delivery.StatusAccepted: 1, delivery.StatusScheduled: 1, delivery.StatusParked: 1,
-	delivery.StatusSending: 2, delivery.StatusUnknown: 3, delivery.StatusHeld: 4, delivery.StatusQueued: 5, delivery.StatusSent: 6,
-	delivery.StatusUndelivered: 7, delivery.StatusFailed: 7, delivery.StatusExpired: 7, delivery.StatusSuppressed: 7,
-	delivery.StatusCanceled: 7, delivery.StatusDelivered: 8, delivery.StatusRead: 9,
+	delivery.StatusRejected: 0, delivery.StatusAccepted: 1, delivery.StatusScheduled: 2, delivery.StatusParked: 2,
+	delivery.StatusSending: 3, delivery.StatusUnknown: 4, delivery.StatusHeld: 5, delivery.StatusQueued: 6, delivery.StatusSent: 7,
+	delivery.StatusUndelivered: 8, delivery.StatusFailed: 8, delivery.StatusExpired: 8, delivery.StatusSuppressed: 8,
+	delivery.StatusCanceled: 8, delivery.StatusDelivered: 9, delivery.StatusRead: 10,
 }
 
 var everyType = []delivery.EventType{
@@ -243,7 +243,7 @@ func TestStatuses(t *testing.T) {
 	t.Parallel()
 	for _, s := range delivery.Statuses() {
 		require.True(t, s.Valid())
-		ended := life[s] >= 7 || s == delivery.StatusRejected
+		ended := life[s] >= 8 || s == delivery.StatusRejected
 		require.Equal(t, ended, s.Ended(), s)
 	}
 	require.False(t, delivery.Status("").Valid())
