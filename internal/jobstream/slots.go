@@ -7,28 +7,28 @@ import (
 	"github.com/sluicehq/sluice/delivery"
 )
 
-// slots are the places for messages in hand. Each lane has one of its own;
+// slots are what messages in hand are counted by. Each lane has one of its own;
 // the lanes of high priority share a few; all share the rest. The own one
 // is what a lane waits with, so that waiting never holds a shared one: a
-// message that came on it moves to a shared place as soon as there is one.
+// message that came on it moves to a shared one as soon as there is one.
 type slots struct {
 	mu      sync.Mutex
 	free    [pools]int      // guarded by mu
-	owners  map[*lane]*slot // who sits in a lane's own place; guarded by mu
-	changed chan struct{}   // closed and replaced when a place gets free; guarded by mu
+	owners  map[*lane]*slot // who sits in a lane's own slot; guarded by mu
+	changed chan struct{}   // closed and replaced when a slot gets free; guarded by mu
 }
 
-// pool is a set of places that lanes share.
+// pool is a set of slots that lanes share.
 type pool int
 
 const (
 	shared pool = iota
 	fast        // for high priority alone
 	pools
-	own pool = -1 // no pool: the lane's own place
+	own pool = -1 // no pool: the lane's own slot
 )
 
-// slot is one place, taken for one message.
+// slot is taken for one message.
 type slot struct {
 	lane *lane
 	pool pool // guarded by slots.mu
@@ -42,7 +42,7 @@ func newSlots(concurrency int) *slots {
 	}
 }
 
-// take waits for the lane's own place and adds shared ones as far as they are
+// take waits for the lane's own slot and adds shared ones as far as they are
 // free, most in all. The slots are given back one by one.
 func (s *slots) take(ctx context.Context, l *lane, most int) ([]*slot, error) {
 	for {
@@ -81,7 +81,7 @@ func (s *slots) try(l *lane, most int) (taken []*slot, changed <-chan struct{}) 
 	return taken, nil
 }
 
-// fromPool takes a pooled place, from the pool with fewer takers first.
+// fromPool takes a pooled slot, from the pool with fewer takers first.
 func (s *slots) fromPool(l *lane) (pool, bool) {
 	if l.priority == delivery.High && s.free[fast] > 0 {
 		s.free[fast]--
