@@ -81,10 +81,37 @@ func TestCommandsFail(t *testing.T) {
 
 func TestSendWithoutJobShowsUsage(t *testing.T) {
 	t.Parallel()
-	r := run(t, env{}, "send")
-	require.Equal(t, 2, r.code)
-	require.Contains(t, r.stdout+r.stderr, "--content-sid")
-	require.NotContains(t, r.stderr, "goroutine ")
+	for _, args := range [][]string{{}, {"--wait"}, {"--json"}, {"--wait", "--json"}} {
+		r := run(t, env{}, append([]string{"send"}, args...)...)
+		require.Equal(t, 2, r.code, args)
+		require.Contains(t, r.stdout+r.stderr, "--content-sid")
+		require.Contains(t, r.stderr, "sluice: no job given")
+		require.NotContains(t, r.stderr, "goroutine ")
+	}
+	// What says anything of a job is one, though a bad one: the API tells.
+	for _, flag := range []string{"--to", "--body", "--id"} {
+		requireComplaint(t, run(t, env{"SLUICE_API_URL": "http://" + fixedAddr(t)}, "send", flag, "x"), 1, "SLUICE_API_URL")
+	}
+}
+
+// TestNamesOfDigitsAreNames, and numbers are numbers.
+func TestNamesOfDigitsAreNames(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t, quick(t))
+	shell := env{"SLUICE_API_URL": h.API}
+	r := run(t, shell, "senders", "set", alpha, "--pool", "2024", "--limit", "1000", "--mps", "20", "--json")
+	require.Zero(t, r.code, r.stderr)
+	require.Contains(t, r.stdout, `"pool":"2024","limit":1000,`)
+	require.Contains(t, r.stdout, `"mps":20`)
+	r = run(t, shell, "senders", "set", alpha, "--limit", "unlimited", "--mps", "0.5", "--json")
+	require.Zero(t, r.code, r.stderr)
+	require.Contains(t, r.stdout, `"mps":0.5`)
+	r = run(t, shell, "pools", "set", "2024", "--limit", "500", "--reserve", "1", "--json")
+	require.Zero(t, r.code, r.stderr)
+	require.Contains(t, r.stdout, `"reserve":1`)
+	r = run(t, shell, "consents", "set", customer(1), "--state", "out", "--source", "17", "--json")
+	require.Zero(t, r.code, r.stderr)
+	require.Contains(t, r.stdout, `"source":"17"`)
 }
 
 func TestVersion(t *testing.T) {

@@ -85,3 +85,22 @@ func TestAClientsKeyInAFile(t *testing.T) {
 	requireComplaint(t, run(t, shell.with("SLUICE_API_KEY", "key-of-the-shop"), "limits"), 1, "SLUICE_API_KEY_FILE are both set")
 	requireComplaint(t, run(t, shell.with("SLUICE_API_KEY_FILE", "/nowhere"), "limits"), 1, "SLUICE_API_KEY_FILE")
 }
+
+// TestConfigHidesWhatURLsHold: passwords and tokens, however they were given.
+func TestConfigHidesWhatURLsHold(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "nats")
+	require.NoError(t, os.WriteFile(file, []byte("nats://hush-hush@127.0.0.1:4222\n"), 0o600))
+	for _, given := range []env{
+		{"SLUICE_NATS_URL_FILE": file},
+		{"SLUICE_NATS_URL": "nats://ada:hush-hush@127.0.0.1:4222"},
+		{"SLUICE_PUBLIC_URL": "https://ada:hush-hush@hooks.example.com/path"},
+	} {
+		r := run(t, given, "config", "--json")
+		require.Zero(t, r.code, r.stderr)
+		require.Empty(t, r.stderr, "nothing is unknown")
+		require.NotContains(t, r.stdout, "hush-hush")
+		require.Contains(t, r.stdout, `"origin":"env"`)
+	}
+	require.Contains(t, run(t, env{"SLUICE_PUBLIC_URL": "https://hooks.example.com/path"}, "config").stdout, "https://hooks.example.com/path")
+}

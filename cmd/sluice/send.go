@@ -43,10 +43,6 @@ and field, and the exit status is then 1.`,
   sluice send --csv customers.csv --campaign spring --from +15550001111 --content-sid HX00000000000000000000000000000001 --report sent.csv
   sluice send - --campaign spring --yes < jobs.ndjson`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 && cmd.Flags().NFlag() == 0 {
-				_ = cmd.Usage()
-				return usageError{errors.New("no job given: see the example above")}
-			}
 			job, err := f.build()
 			if err != nil {
 				return usageError{err}
@@ -54,6 +50,10 @@ and field, and the exit status is then 1.`,
 			if len(args) == 0 && c.csv == "" {
 				if err := c.unused(); err != nil {
 					return usageError{err}
+				}
+				if !f.given(cmd.Flags()) {
+					_ = cmd.Usage()
+					return usageError{errors.New("no job given: see the example above")}
 				}
 				return p.send(cmd.Context(), job, wait, asJSON)
 			}
@@ -64,17 +64,18 @@ and field, and the exit status is then 1.`,
 		},
 	}
 	f.add(cmd.Flags())
+	cmd.Flags().StringVar(&f.job.To, "to", "", "customer, whatsapp:+15552223333 or +15552223333")
 	c.add(cmd.Flags())
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until every job has ended")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
+// add declares all but --to, of which a plan takes several.
 func (f *jobFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.job.ID, "id", "", "idempotency key (default: a new one)")
 	flags.StringVar(&f.job.From, "from", "", "sender, whatsapp:+15550001111 or +15550001111")
 	flags.StringVar(&f.job.MessagingServiceSID, "messaging-service-sid", "", "messaging service, instead of --from")
-	flags.StringVar(&f.job.To, "to", "", "customer, whatsapp:+15552223333 or +15552223333")
 	flags.StringVar(&f.job.ContentSID, "content-sid", "", "template, HX…")
 	flags.StringToStringVar(&f.vars, "var", nil, "template variable, `name=value` (repeatable)")
 	flags.StringVar(&f.job.Body, "body", "", "free-form text")
@@ -85,6 +86,15 @@ func (f *jobFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.expires, "expires-at", "", "not after, RFC 3339")
 	flags.StringVar(&f.unsure, "on-unknown", "", "resend or hold")
 	flags.StringToStringVar(&f.metadata, "metadata", nil, "handed back in state and events, `name=value` (repeatable)")
+}
+
+// given reports whether any flag says something of a job.
+func (f *jobFlags) given(flags *pflag.FlagSet) bool {
+	own := pflag.NewFlagSet("", pflag.ContinueOnError)
+	(&jobFlags{}).add(own)
+	found := flags.Changed("to")
+	own.VisitAll(func(flag *pflag.Flag) { found = found || flags.Changed(flag.Name) })
+	return found
 }
 
 // build is the job that the flags describe; the API checks it.

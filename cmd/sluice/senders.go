@@ -106,20 +106,21 @@ func newPut(use, short, example string, declare func(*pflag.FlagSet), put func(*
 	return cmd
 }
 
-// flagValue is a flag's value as JSON has it: numbers and truth values as
-// such, where the text is one.
+// flagValue is a flag's value as JSON has it. A number is only what is one by its
+// kind: a pool, an account or a source may be called 2024.
 func flagValue(f *pflag.Flag) any {
 	text := f.Value.String()
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return n
-	}
-	if f.Value.Type() == "float64" {
+	switch {
+	case f.Value.Type() == "bool":
+		return text == "true"
+	case f.Value.Type() == "float64":
 		if n, err := strconv.ParseFloat(text, 64); err == nil {
 			return n
 		}
-	}
-	if f.Value.Type() == "bool" {
-		return text == "true"
+	case f.Name == "limit": // or a word
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return n
+		}
 	}
 	return text
 }
