@@ -162,9 +162,9 @@ func TestAShutWindowSurvivesKill(t *testing.T) {
 		customerWrites(n)
 		ids = append(ids, string(rune('a'+n)))
 	}
-	// All are refused at about the same time; the pause leaves some of them in the
-	// waiting room when the process dies.
-	h.provider.faults(fields{"callback_delay": "300ms"})
+	// All are refused at about the same time, long after the last of them went; the
+	// pause leaves some of them in the waiting room when the process dies.
+	h.provider.faults(fields{"callback_delay": "3s"})
 	for n, id := range ids {
 		require.Equal(t, http.StatusAccepted, h.api.post(notice(id, alpha, n).with("body", "hello")).status)
 	}

@@ -100,7 +100,7 @@ func TestAJobFarBehindIsBroughtForward(t *testing.T) {
 	stream, err := js.Stream(t.Context(), jobstream.StreamJobs)
 	require.NoError(t, err)
 	require.Positive(t, stream.CachedInfo().State.Msgs)
-	require.Zero(t, state(t, js, jobstream.StreamWait).Msgs)
+	empties(t, js, jobstream.StreamWait)
 }
 
 // TestWhatWaitsForAShareIsHandedBackAtTheEnd, so that another worker has it at
@@ -121,14 +121,17 @@ func TestWhatWaitsForAShareIsHandedBackAtTheEnd(t *testing.T) {
 		c, err := js.Consumer(t.Context(), jobstream.StreamJobs, "jobs-normal")
 		return err == nil && inside.now.Load() == 3 && c.CachedInfo().NumAckPending > 3
 	}, patience, tick)
-	time.AfterFunc(50*time.Millisecond, func() { close(open) })
-	stop()
-	require.EqualValues(t, 3, inside.most.Load())
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); stop() }()
 	var rest atomic.Int64
 	work(t, js, handlerFunc(func(context.Context, delivery.Task) delivery.Settlement {
 		rest.Add(1)
 		return ack()
 	}), jobstream.WorkerConfig{})
+	require.Eventually(t, func() bool { return rest.Load() == 17 }, patience, tick, "while the first one still has its own in hand")
+	close(open)
+	receive(t, stopped)
+	require.EqualValues(t, 3, inside.most.Load())
 	empties(t, js, jobstream.StreamJobs)
 	require.EqualValues(t, 17, rest.Load())
 }

@@ -138,7 +138,7 @@ func TestWebhooksOfASenderThatIsThere(t *testing.T) {
 func TestTimesRunOut(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	err := r.run(r, plan("Shop", own), func(c *onboarding.Config) { c.Timeout = 60 * time.Millisecond })
+	err := r.run(r, plan("Shop", own), func(c *onboarding.Config) { c.Timeout = time.Second })
 	require.ErrorContains(t, err, "sluice senders verify "+own)
 	require.ErrorContains(t, err, "run this again")
 
