@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"regexp"
@@ -127,8 +128,13 @@ func (c Config) accounts() []providerAccount {
 }
 
 // forceSandbox leaves nothing by which the provider could be reached: no address
-// and no secret. The accounts keep their names, which senders and pools go by.
+// and no secret. The accounts keep their names, which senders and pools go by. A
+// public URL elsewhere belongs to what is live, and would get the sandbox's
+// callbacks instead of this process.
 func (c *Config) forceSandbox() {
+	if !onThisMachine(c.PublicURL) {
+		c.PublicURL = ""
+	}
 	c.MessagesURL, c.SendersURL, c.ContentURL = "", "", ""
 	c.AuthToken, c.APIKey, c.APISecret = sandboxToken, "", ""
 	for i, a := range c.Accounts {
@@ -162,7 +168,7 @@ func (c Config) baseURL(set, vendor string) string {
 
 func onThisMachine(address string) bool {
 	u, err := url.Parse(address)
-	return err == nil && loopback(u.Hostname()+":0")
+	return err == nil && loopback(net.JoinHostPort(u.Hostname(), "0"))
 }
 
 func (c Config) messagesURL() string { return c.baseURL(c.MessagesURL, messaging.MessagesURL) }

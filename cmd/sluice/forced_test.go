@@ -23,6 +23,7 @@ func TestSandboxIsForced(t *testing.T) {
 	defer real.Close()
 	settings := quick(t).with("TWILIO_ACCOUNT_SID", account, "TWILIO_AUTH_TOKEN", token,
 		"TWILIO_API_KEY", "SK00000000000000000000000000000001", "TWILIO_API_SECRET", "the secret of a key",
+		"SLUICE_PUBLIC_URL", "https://hooks.invalid/some/path",
 		"SLUICE_MESSAGES_URL", real.URL, "SLUICE_SENDERS_URL", real.URL, "SLUICE_CONTENT_URL", real.URL)
 	file := filepath.Join(t.TempDir(), "sluice.yaml")
 	require.NoError(t, os.WriteFile(file, []byte("accounts:\n- sid: "+stranger+"\n  auth_token: another token\n"), 0o600))

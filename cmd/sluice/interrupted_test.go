@@ -118,3 +118,13 @@ func TestServingEndsWell(t *testing.T) {
 		require.Zero(t, code, "%s: %s", role, p.stderr.String())
 	}
 }
+
+// TestAKeptDemoEndsWell by the signal that it waits for.
+func TestAKeptDemoEndsWell(t *testing.T) {
+	t.Parallel()
+	demo := start(t, env{}, "demo", "--jobs", "20", "--keep", "--json")
+	eventually(t, func() bool { return strings.Contains(demo.stderr.String(), "still up") }, func() string { return demo.stderr.String() })
+	code, _ := demo.terminate()
+	require.Zero(t, code, demo.stderr.String())
+	require.Contains(t, demo.stdout.String(), `"jobs":20`)
+}

@@ -97,3 +97,15 @@ func TestEmptyKeysOfTheFileAreNotSet(t *testing.T) {
 		require.ErrorContains(t, campaignFlags{name: "spring", report: "r.csv", yes: true}.unused(), "--campaign")
 	}
 }
+
+func TestForcedSandboxKeepsThePublicURLOfThisMachine(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{
+		"": "", "https://hooks.example.com": "", "http://127.0.0.1:8081": "http://127.0.0.1:8081",
+		"http://localhost:8081/path": "http://localhost:8081/path", "http://[::1]:8081": "http://[::1]:8081", "http://10.0.0.1": "",
+	} {
+		cfg := Config{PublicURL: given, Sandbox: true}
+		cfg.forceSandbox()
+		require.Equal(t, want, cfg.PublicURL, given)
+	}
+}
