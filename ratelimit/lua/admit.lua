@@ -70,11 +70,7 @@ local function go(sender, in_window, awaited)
   if turn then
     return rarely().park(sender, 'pair_rate', '', turn)
   end
-  if reserving then
-    call('HSET', sender.hash, 'rate', kept)
-  else
-    call('HSET', sender.hash, 'rate', kept, 'sent', kept)
-  end
+  call('HSET', sender.hash, reserving and 'rate' or 'sent', kept) -- what is used is booked
   return give(sender, at, in_window, awaited)
 end
 
