@@ -48,13 +48,13 @@ func TestPaceOfOneCustomer(t *testing.T) {
 // It holds inside a service window too, costs no rate, and can be set.
 func TestPaceIsSettable(t *testing.T) {
 	t.Parallel()
-	opts := ratelimit.Options{PairSpacing: time.Second, PairBurst: 1, DefaultMPS: 100}
+	opts := ratelimit.Options{PairSpacing: time.Minute, PairBurst: 1, DefaultMPS: 100}
 	onEach(t, opts, func(t *testing.T, b *bench) {
 		b.writes(t, sender, "+1")
 		b.goes(t, job("a", sender, "+1"))
 		for i := range 50 {
 			v := b.parks(t, job(fmt.Sprint("b", i), sender, "+1"), ratelimit.ReasonPairRate)
-			require.Equal(t, startAt.Add(time.Second), v.At)
+			require.Equal(t, startAt.Add(time.Minute), v.At)
 		}
 		require.Equal(t, startAt.Add(10*time.Millisecond), b.goes(t, job("c", sender, "+2")).At)
 	})

@@ -85,7 +85,7 @@ func newWorld(t testing.TB, keys string, changes ...func(*dashboard.Config)) *wo
 }
 
 // readTimeout is how long the server lets a request arrive. Streams outlive it.
-const readTimeout = 500 * time.Millisecond
+const readTimeout = 2 * time.Second
 
 func (w *world) run() {
 	ctx, cancel := context.WithCancel(context.Background())

@@ -41,7 +41,7 @@ func (c *Cluster) start() error {
 		if err := os.Mkdir(home, 0o700); err != nil {
 			return err
 		}
-		s, err := StartTCP(home, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+		s, err := StartTCP(home, "--cluster-enabled", "yes", "--cluster-node-timeout", "15000")
 		if err != nil {
 			return err
 		}

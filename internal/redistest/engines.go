@@ -130,11 +130,11 @@ func (e *Engines) FailedOver(t testing.TB) *redis.Client {
 
 // Watched is a primary with its replica and their Sentinel for one test, that may
 // do them harm, and a client of whichever is the primary. The Sentinel acts on a
-// silence of 300 ms.
+// silence of 2 s: a busy machine makes a server that lives stand still for less.
 func (e *Engines) Watched(t testing.TB) (*Watched, *redis.Client) {
 	t.Helper()
 	e.Need(t)
-	w, err := StartWatched(300)
+	w, err := StartWatched(2000)
 	if err != nil {
 		t.Fatal(err)
 	}

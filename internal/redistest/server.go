@@ -11,6 +11,8 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +29,7 @@ const patience = 90 * time.Second
 type Server struct {
 	Network, Address string // as in [redis.Options]
 	cmd              *exec.Cmd
+	ended            chan struct{} // closed once the process is gone
 }
 
 // Start starts a redis-server that keeps its data in dir and listens on a
@@ -36,16 +39,42 @@ func Start(dir string, args ...string) (*Server, error) {
 	return s.launch(dir, append(args, "--port", "0", "--unixsocket", s.Address))
 }
 
-// StartTCP is Start with a port of the loopback interface.
-func StartTCP(dir string, args ...string) (*Server, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
+// StartTCP is Start with a port of the loopback interface. A port that is taken
+// by somebody else before the server has it is given up for another one.
+func StartTCP(dir string, args ...string) (s *Server, err error) {
+	for range 3 {
+		s = &Server{Network: "tcp"}
+		if s.Address, err = freeAddress(); err != nil {
+			return nil, err
+		}
+		_, port := s.hostPort()
+		s, err = s.launch(dir, append(slices.Clone(args), "--bind", "127.0.0.1", "--port", port))
+		if err == nil || errors.Is(err, ErrNotFound) {
+			break
+		}
 	}
-	s := &Server{Network: "tcp", Address: l.Addr().String()}
-	_ = l.Close()
-	_, port := s.hostPort()
-	return s.launch(dir, append(args, "--bind", "127.0.0.1", "--port", port))
+	return s, err
+}
+
+// busOffset is how far from its port a node of a Cluster listens to the others.
+const busOffset = 10_000
+
+// freeAddress is one that nobody listens on, nor on the port of its bus.
+func freeAddress() (addr string, err error) {
+	for range 100 {
+		var l, bus net.Listener
+		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return "", err
+		}
+		at := l.Addr().(*net.TCPAddr)
+		bus, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", at.Port+busOffset))
+		_ = l.Close()
+		if err == nil {
+			_ = bus.Close()
+			return at.String(), nil
+		}
+	}
+	return "", err
 }
 
 func (s *Server) launch(dir string, args []string) (*Server, error) {
@@ -57,13 +86,33 @@ func (s *Server) launch(dir string, args []string) (*Server, error) {
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
-	rdb := s.Client(0)
-	defer rdb.Close()
-	if err := until(func() bool { return rdb.Ping(context.Background()).Err() == nil }); err != nil {
+	s.ended = make(chan struct{})
+	go func() {
+		defer close(s.ended)
+		_ = s.cmd.Wait()
+	}()
+	if err := s.answers(); err != nil {
 		s.Kill()
 		return nil, err
 	}
 	return s, nil
+}
+
+// answers waits for this server's answer: another one's may stand on its port.
+func (s *Server) answers() (err error) {
+	rdb := s.Client(0)
+	defer rdb.Close()
+	me := fmt.Sprintf("process_id:%d\r\n", s.cmd.Process.Pid)
+	late := until(func() bool {
+		select {
+		case <-s.ended:
+			err = fmt.Errorf("redis-server on %s: %s", s.Address, s.cmd.ProcessState)
+			return true
+		default:
+			return strings.Contains(rdb.Info(context.Background(), "server").Val(), me)
+		}
+	})
+	return errors.Join(err, late)
 }
 
 // Client connects to one of the server's databases. It repeats nothing.
@@ -75,8 +124,8 @@ func (s *Server) Client(db int) *redis.Client {
 
 // Kill is kill -9. It returns when the process is gone.
 func (s *Server) Kill() {
-	_ = s.cmd.Process.Kill()
-	_ = s.cmd.Wait()
+	_ = s.cmd.Process.Kill() // it may have ended by itself
+	<-s.ended
 }
 
 func (s *Server) hostPort() (host, port string) {

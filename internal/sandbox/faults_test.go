@@ -1,7 +1,7 @@
 package sandbox_test
 
 import (
-	"errors"
+	"context"
 	"io"
 	"net/http"
 	"syscall"
@@ -52,10 +52,15 @@ func TestLatencyComesAfterAcceptance(t *testing.T) {
 	t.Parallel()
 	r := start(t, sandbox.Config{})
 	r.ok("PUT", "/sandbox/faults", `{"latency":"1h"}`)
-	client := &http.Client{Transport: r.client.Transport, Timeout: 300 * time.Millisecond}
-	_, err := client.Do(r.api("POST", "Messages.json", form()))
-	var timeout interface{ Timeout() bool }
-	require.True(t, errors.As(err, &timeout) && timeout.Timeout(), "%v", err)
+	ctx, leave := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := r.client.Do(r.api("POST", "Messages.json", form()).WithContext(ctx))
+		ended <- err
+	}()
+	require.Eventually(t, func() bool { return r.size() == 1 }, patience, time.Millisecond)
+	leave() // it is taken, and nothing was answered
+	require.ErrorIs(t, <-ended, context.Canceled)
 	require.Len(t, r.box.Ledger(), 1)
 
 	r.ok("PUT", "/sandbox/faults", `{"latency":"50ms"}`)
