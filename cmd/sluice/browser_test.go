@@ -212,17 +212,15 @@ func TestPagesInABrowser(t *testing.T) {
 
 		write := func(n int) { // opens the window that the job lacked
 			h.provider.must(http.MethodPost, "/sandbox/inbound", fields{"from": customer(200 + n), "to": whatsapp(beta), "body": "Hi"}, nil)
+			h.api.awaitWindow(beta, 200+n)
 		}
-		events := h.nats.events()
 		write(1)
-		events.await("inbound", 1)
 		b.submit("#dead .chosen form[action='/jobs/redrive'] button")
 		b.awaitText(".notice", "3 taken up again")
 		require.Equal(t, 2, h.api.await("chat-1", "delivered", "read").Attempt)
 
 		h.api.await("chat-2", "failed")
 		write(2)
-		events.await("inbound", 2)
 		b.open("/jobs/chat-2")
 		b.submit("form[action$=redrive] button")
 		b.awaitText(".notice", "new attempt")

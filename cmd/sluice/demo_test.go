@@ -14,7 +14,7 @@ import (
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	temp := t.TempDir()
-	demo := run(t, env{
+	demo := runLong(t, env{
 		"TMPDIR": temp, "SLUICE_WINDOW": "nonsense", "SLUICE_NATS_URL": "nats://127.0.0.1:1", "SLUICE_DATA": "/nowhere/at/all",
 		"SLUICE_API_ADDR": "0.0.0.0:1", "SLUICE_CONCURRENCY": "-1", "SLUICE_NO_SUCH_SETTING": "1",
 		"TWILIO_ACCOUNT_SID": "nonsense", "TWILIO_AUTH_TOKEN": "nonsense", "TWILIO_API_KEY": "nonsense",

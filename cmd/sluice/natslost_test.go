@@ -23,13 +23,13 @@ type engined struct {
 	server            *process
 }
 
-func startEngined(t *testing.T) *engined {
+func startEngined(t *testing.T, more ...string) *engined {
 	t.Helper()
-	return startBounded(t, 1<<40)
+	return startBounded(t, 1<<40, more...)
 }
 
 // startBounded is startEngined on a NATS with room for so many bytes.
-func startBounded(t *testing.T, most int64) *engined {
+func startBounded(t *testing.T, most int64, more ...string) *engined {
 	t.Helper()
 	lookRedis(t)
 	e := &engined{natsAddr: fixedAddr(t), natsDir: t.TempDir()}
@@ -38,7 +38,7 @@ func startBounded(t *testing.T, most int64) *engined {
 	e.server = boundedNATS(t, e.natsAddr, e.natsDir, most)
 	settings := quick(t).with("SLUICE_NATS_URL", "nats://"+e.natsAddr, "SLUICE_REDIS_URL", "redis://"+redisAddr,
 		"SLUICE_API_ADDR", fixedAddr(t), "SLUICE_CALLBACKS_ADDR", fixedAddr(t), "SLUICE_WINDOW", "1h",
-		"SLUICE_JOBS_MAX_BYTES", "1000000")
+		"SLUICE_JOBS_MAX_BYTES", "1000000").with(more...)
 	settings["SLUICE_PUBLIC_URL"] = "http://" + settings["SLUICE_CALLBACKS_ADDR"]
 	judge := startProvider(t, settings)
 	settings["SLUICE_MESSAGES_URL"] = judge.base
@@ -152,7 +152,7 @@ const sandboxAccount = "AC00000000000000000000000000005a9d"
 // and so is not sent again before a person has looked. A rebuild begins paused.
 func TestNATSRestoredFromABackup(t *testing.T) {
 	t.Parallel()
-	e := startEngined(t)
+	e := startEngined(t, "SLUICE_UNKNOWN_GRACE", "5s") // one is in doubt until the backup is made
 	for i := range 3 {
 		id := fmt.Sprintf("old-%d", i)
 		require.Equal(t, http.StatusAccepted, e.api.post(notice(id, alpha, i)).status)

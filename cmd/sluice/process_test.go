@@ -220,6 +220,10 @@ func lines(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
 }
 
+// fixed are the addresses that some test was given: its process may be away just
+// now.
+var fixed sync.Map
+
 // fixedAddr is an address that a process can come back to after it was killed.
 // It lies below the ports that systems give to outgoing connections, which
 // would otherwise take it in the meantime.
@@ -227,6 +231,9 @@ func fixedAddr(t testing.TB) string {
 	t.Helper()
 	for range 100 {
 		addr := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(10_000))
+		if _, given := fixed.LoadOrStore(addr, true); given {
+			continue
+		}
 		if l, err := net.Listen("tcp", addr); err == nil {
 			require.NoError(t, l.Close())
 			return addr

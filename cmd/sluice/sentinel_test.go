@@ -18,7 +18,7 @@ import (
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
 	lookRedis(t)
-	w, err := redistest.StartWatched(500)
+	w, err := redistest.StartWatched(2500)
 	require.NoError(t, err)
 	t.Cleanup(w.Stop)
 	h := startHouse(t, quick(t).with(

@@ -58,7 +58,7 @@ func startCollector(t *testing.T) *collector {
 func TestOneTraceFromPublishToCallback(t *testing.T) {
 	t.Parallel()
 	c := startCollector(t)
-	h := startHouse(t, quick(t).with("OTEL_EXPORTER_OTLP_ENDPOINT", c.URL, "SLUICE_DEFAULT_LIMIT", "1", "SLUICE_WINDOW", "2s"))
+	h := startHouse(t, quick(t).with("OTEL_EXPORTER_OTLP_ENDPOINT", c.URL, "SLUICE_DEFAULT_LIMIT", "1", "SLUICE_WINDOW", "8s"))
 	h.provider.faults(fields{"callback_delay": "500ms"}) // the state shows the attempt by then
 	traces := map[string]string{
 		"goes":  "4bf92f3577b34da6a3ce929d0e0e4736",

@@ -45,7 +45,7 @@ func TestLostCallbacks(t *testing.T) {
 // is gone, as after streams were restored from backups of different times.
 func TestAnUnclearJobOutlivesItsQueue(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t, quick(t).with("SLUICE_STALE_AFTER", "1s", "SLUICE_UNKNOWN_GRACE", "3s"))
+	h := startHouse(t, quick(t).with("SLUICE_STALE_AFTER", "1s", "SLUICE_UNKNOWN_GRACE", "6s"))
 	h.provider.faults(fields{"drop_response": 1, "callback_lost": 1})
 	require.Equal(t, http.StatusAccepted, h.api.post(notice("order-21", alpha, 1)).status)
 	h.api.await("order-21", "unknown")
