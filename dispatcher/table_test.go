@@ -53,10 +53,10 @@ const (
 
 // Durations of the table; short, since every dead worker is waited for.
 const (
-	tableAckWait = 1500 * time.Millisecond
-	tableTimeout = 500 * time.Millisecond
-	tableGrace   = 300 * time.Millisecond
-	tablePatient = 40 * time.Second
+	tableAckWait = 2500 * time.Millisecond
+	tableTimeout = time.Second
+	tableGrace   = 600 * time.Millisecond
+	tablePatient = 90 * time.Second
 )
 
 // TestFaultTable lets every write go wrong in every way, on a real NATS, a real
