@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/sluicehq/sluice/delivery"
+	"github.com/sluicehq/sluice/ratelimit"
 )
 
 // queue is one pool's part of the waiting room during one pass: the heads of
@@ -108,5 +109,17 @@ func (q *queue) passed(p delivery.Parked) {
 	}
 }
 
-// blocked: the head may not go now, and nobody passes it in its lane.
-func (q *queue) blocked(p delivery.Parked) { q.empty[laneOf(p)] = true }
+// blocked: the head may not go now, and nobody passes it in its lane. Where that is
+// for its sender's sake, nothing of the sender does: should it be resumed during
+// this look, the next one begins with the highest priority.
+func (q *queue) blocked(p delivery.Parked, reason string) {
+	q.empty[laneOf(p)] = true
+	if reason != ratelimit.ReasonSenderPaused && reason != ratelimit.ReasonRate {
+		return
+	}
+	for _, l := range q.lanes {
+		if l.sender == p.Task.Job.Sender() {
+			q.empty[l] = true
+		}
+	}
+}

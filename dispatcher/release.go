@@ -221,7 +221,7 @@ func (r *Releaser) serveHeads(ctx context.Context, q *queue, end time.Time, move
 		case v.Reason == ratelimit.ReasonPairRate:
 			q.passed(job)
 		default:
-			q.blocked(job)
+			q.blocked(job, v.Reason)
 		}
 	}
 	return nil

@@ -71,6 +71,28 @@ func TestABlockedSenderBlocksNobodyElse(t *testing.T) {
 	require.Equal(t, 1, asked, "nobody passes the head of a lane")
 }
 
+// TestAResumeDuringALookLetsNobodyPass: the urgent ones were found paused, so the
+// others wait for the next look too.
+func TestAResumeDuringALookLetsNobodyPass(t *testing.T) {
+	t.Parallel()
+	for _, reason := range []string{ratelimit.ReasonSenderPaused, ratelimit.ReasonRate} {
+		w := newWorld(t)
+		w.park("low", sender, delivery.Low)
+		w.park("high", sender, delivery.High)
+		w.park("another's", otherSender, delivery.Low)
+		first := true
+		w.gate.refuse = func(ratelimit.Request) (ratelimit.Verdict, bool) {
+			blocks := first
+			first = false
+			return ratelimit.Verdict{Outcome: ratelimit.OutcomePark, Reason: reason}, blocks
+		}
+		require.NoError(t, w.lets.Pass(t.Context()))
+		require.Equal(t, []string{"another's"}, w.released(), reason)
+		require.NoError(t, w.lets.Pass(t.Context()))
+		require.Equal(t, []string{"another's", "high", "low"}, w.released(), reason)
+	}
+}
+
 // TestAJobThatNeedsNoPlacePassesABlockedHead: its customer has been counted, or
 // has written in.
 func TestAJobThatNeedsNoPlacePassesABlockedHead(t *testing.T) {
