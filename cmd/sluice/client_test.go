@@ -192,6 +192,16 @@ func (s *site) await(id string, states ...string) record {
 	return r
 }
 
+// awaitScheduled waits until that many jobs wait for a time to come.
+func (s *site) awaitScheduled(n int) {
+	s.t.Helper()
+	var backlog struct{ Scheduled int }
+	eventually(s.t, func() bool {
+		s.must(http.MethodGet, "/v1/backlog", nil, &backlog)
+		return backlog.Scheduled == n
+	}, func() string { return fmt.Sprintf("%d are scheduled", backlog.Scheduled) })
+}
+
 // awaitEnd waits until every job has ended and returns them by id.
 func (s *site) awaitEnd(ids []string) map[string]record {
 	s.t.Helper()

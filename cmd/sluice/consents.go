@@ -3,7 +3,6 @@ package main
 import (
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,9 +51,6 @@ func newConsents(p *program) *cobra.Command {
 				flags.String("source", "", "where it was said")
 			},
 			func(cmd *cobra.Command, customer string, body map[string]any) error {
-				if from, ok := body["from"].(int64); ok { // digits alone look like a number
-					body["from"] = strconv.FormatInt(from, 10)
-				}
 				return ask(cmd.Context(), p, http.MethodPut, path(customer), body, asJSON, func(c consentLine) [][]string {
 					return [][]string{header, row(c)}
 				})

@@ -72,18 +72,10 @@ func TestSendAt(t *testing.T) {
 	h := startHouse(t, quick(t))
 	at := time.Now().Add(6 * time.Second)
 	require.Equal(t, http.StatusAccepted, h.api.post(notice("later", alpha, 1).with("send_at", at.UTC().Format(time.RFC3339Nano))).status)
-	var backlog struct{ Ready, Parked, Scheduled, Inflight int }
-	scheduled := func(n int) {
-		t.Helper()
-		eventually(t, func() bool {
-			h.api.must(http.MethodGet, "/v1/backlog", nil, &backlog)
-			return backlog.Scheduled == n
-		}, func() string { return fmt.Sprintf("%+v", backlog) })
-	}
 	require.Contains(t, h.api.await("later", "scheduled", "delivered", "read").types(), "scheduled")
-	scheduled(1)
+	h.api.awaitScheduled(1)
 	h.api.await("later", "delivered", "read")
-	scheduled(0)
+	h.api.awaitScheduled(0)
 	require.False(t, h.provider.ledger()["later"][0].AcceptedAt.Before(at.Truncate(time.Millisecond)))
 }
 
@@ -127,22 +119,14 @@ func TestCancelAtEveryStage(t *testing.T) {
 	h.api.must(http.MethodPut, "/v1/senders/"+alpha, fields{"limit": 0, "pool": "east"}, nil)
 	require.Equal(t, http.StatusAccepted, h.api.post(notice("parked", alpha, 1)).status)
 	require.Equal(t, http.StatusAccepted, h.api.post(notice("scheduled", beta, 2).with("send_at", in(time.Hour))).status)
-	var backlog struct{ Scheduled int }
-	scheduled := func(n int) {
-		t.Helper()
-		eventually(t, func() bool {
-			h.api.must(http.MethodGet, "/v1/backlog", nil, &backlog)
-			return backlog.Scheduled == n
-		}, func() string { return fmt.Sprintf("%+v", backlog) })
-	}
-	scheduled(1)
+	h.api.awaitScheduled(1)
 	for _, stage := range []string{"parked", "scheduled"} {
 		h.api.await(stage, stage)
 		require.Equal(t, http.StatusOK, cancel(stage), stage)
 		require.Equal(t, "canceled", h.api.job(stage).Status, "read at once")
 		require.Equal(t, http.StatusOK, cancel(stage), "again")
 	}
-	scheduled(0)                                                               // nothing waits for an hour to come
+	h.api.awaitScheduled(0)                                                    // nothing waits for an hour to come
 	h.api.must(http.MethodPut, "/v1/senders/"+alpha, fields{"limit": 10}, nil) // the canceled one stays
 
 	require.Equal(t, http.StatusAccepted, h.api.post(notice("delivered", beta, 5)).status)

@@ -123,7 +123,8 @@ func (r *Refusals) Take(ctx context.Context, e delivery.Event) error {
 	case intent.Attempt >= e.Attempt:
 		return nil // a late repetition: the attempt has begun
 	case record.CanceledSince(e.Attempt - 1):
-		return r.stay(ctx, e)
+		// A person canceled it while its message's outcome was open, and wants no other.
+		return r.end(ctx, e, delivery.EventCanceled, "canceled before the provider refused it")
 	case record.Comebacks(intent.Redriven, e.Attempt-1) >= mostRefusals:
 		return r.giveUp(ctx, e, fmt.Sprintf("the provider refused it %d times", mostRefusals+1))
 	}
@@ -151,19 +152,15 @@ func (r *Refusals) heed(ctx context.Context, intent delivery.Intent, e delivery.
 	return nil
 }
 
-// stay leaves a job canceled that a person canceled while its message's outcome was
-// open: the refusal tells of the message, and nobody wants another one.
-func (r *Refusals) stay(ctx context.Context, e delivery.Event) error {
-	e.ID = fmt.Sprintf("%s:%s:%d", delivery.EventCanceled, e.Job, e.Attempt)
-	e.Type, e.Status, e.Reason = delivery.EventCanceled, delivery.StatusCanceled, "canceled before the provider refused it"
-	_, err := r.log.Append(ctx, e)
-	return err
-}
-
 // giveUp ends the job as the provider has.
 func (r *Refusals) giveUp(ctx context.Context, e delivery.Event, reason string) error {
-	e.ID = fmt.Sprintf("undelivered:%s:%d", e.Job, e.Attempt)
-	e.Type, e.Status, e.Reason = delivery.EventUndelivered, delivery.StatusUndelivered, reason
+	return r.end(ctx, e, delivery.EventUndelivered, reason)
+}
+
+// end ends the job in place of its next attempt.
+func (r *Refusals) end(ctx context.Context, e delivery.Event, t delivery.EventType, reason string) error {
+	e.ID = fmt.Sprintf("%s:%s:%d", t, e.Job, e.Attempt)
+	e.Type, e.Status, e.Reason = t, t.Status(), reason
 	_, err := r.log.Append(ctx, e)
 	return err
 }
