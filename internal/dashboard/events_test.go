@@ -53,14 +53,16 @@ func TestEventsAreFiltered(t *testing.T) {
 		happened = happened.Add(time.Second)
 		w.log.append(delivery.Event{ID: "e", Type: kind, At: happened, Job: job, From: from, To: to, SID: sid, Status: kind.Status()})
 	}
-	event(delivery.EventAccepted, "a", "whatsapp:+"+sender, customer, "")             // 1
-	event(delivery.EventQueued, "a", "whatsapp:+"+sender, customer, sid)              // 2
-	event(delivery.EventParked, "b", other, customer, "")                             // 3
-	event(delivery.EventInbound, "", customer, "whatsapp:+"+sender, "SM2")            // 4
-	event(delivery.EventReleased, "b", other, customer, "")                           // 5
-	event(delivery.EventSent, "", "whatsapp:+"+sender, "whatsapp:+491700000002", sid) // 6
+	event(delivery.EventAccepted, "a", "whatsapp:+"+sender, customer, "")                    // 1
+	event(delivery.EventQueued, "a", "whatsapp:+"+sender, customer, sid)                     // 2
+	event(delivery.EventParked, "b", other, customer, "")                                    // 3
+	event(delivery.EventInbound, "", customer, "whatsapp:+"+sender, "SM2")                   // 4
+	event(delivery.EventReleased, "b", other, customer, "")                                  // 5
+	event(delivery.EventSent, "", "whatsapp:+"+sender, "whatsapp:+491700000002", sid)        // 6
+	happened = noon                                                                          // told late
+	event(delivery.EventExpired, "c", "whatsapp:+15550003333", "whatsapp:+491700000003", "") // 7
 	for query, want := range map[string][]uint64{
-		"":                           {1, 2, 3, 4, 5, 6},
+		"":                           {1, 2, 3, 4, 5, 6, 7},
 		"from=15550001111":           {1, 2, 4, 6},
 		"from=whatsapp:+15550002222": {3, 5},
 		"to=+491700000001":           {1, 2, 3, 4, 5},
@@ -73,11 +75,11 @@ func TestEventsAreFiltered(t *testing.T) {
 		"type=released,":             {5},
 		"job=a":                      {1, 2},
 		"since=2026-01-31T12:00:03Z": {3, 4, 5, 6},
-		"until=2026-01-31T12:00:03Z": {1, 2},
+		"until=2026-01-31T12:00:03Z": {1, 2, 7},
 		"since=2026-01-31T14:00:02+02:00&until=2026-01-31T12:00:05Z&from=15550002222":  {3},
 		"from=15550001111&to=+491700000001&status=queued&type=queued&job=a&sid=" + sid: {2},
-		"job=&from=&last_event_id=0": {1, 2, 3, 4, 5, 6},
-		"last_event_id=4":            {5, 6},
+		"job=&from=&last_event_id=0": {1, 2, 3, 4, 5, 6, 7},
+		"last_event_id=4":            {5, 6, 7},
 	} {
 		connect := func() *follower { return w.after(0, "?"+query) }
 		if strings.Contains(query, "last_event_id") {
